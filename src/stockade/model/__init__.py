@@ -1,0 +1,1 @@
+"""The domain's words: frozen values and errors. No I/O."""

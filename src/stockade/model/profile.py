@@ -1,0 +1,256 @@
+"""What one agent may do, as a value.
+
+Only what this version enforces is here. A key of a later version is an error rather than a promise
+that nothing keeps.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+)
+from pydantic_core import PydanticCustomError
+
+from stockade.model.errors import UsageError
+from stockade.model.limits import Limits
+from stockade.model.wording import did_you_mean, explain, place, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+MAX_FILES = 16
+MAX_VARIABLES = 256
+MAX_ENVIRONMENT = 128 * 1024
+_PATH_BYTES = 4096
+_NAME_BYTES = 255
+_RESERVED = ("/proc", "/sys", "/dev")
+
+
+class WallKind(StrEnum):
+    """What separates an agent from its host, strongest first."""
+
+    MICROVM = "microvm"
+    GVISOR = "gvisor"
+    CONTAINER = "container"
+
+
+class Access(StrEnum):
+    """What may be done with a copy of a host folder."""
+
+    READ = "read"
+    OVERLAY = "overlay"
+
+
+def _relative_to(info: ValidationInfo, path: str) -> Path:
+    base = (info.context or {}).get("base")
+    return Path(path) if base is None else Path(base, path)
+
+
+def _encodable(text: str) -> str:
+    # A lone surrogate is legal in a Python string and cannot be sent anywhere.
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError(f"{quote(text)} is not valid Unicode text")
+    return text
+
+
+def _host_path(value: object, info: ValidationInfo) -> Path:
+    if not isinstance(value, str | Path):
+        raise ValueError(f"must be the path of a file or folder, not {quote(value)}")  # noqa: TRY004 - pydantic reports ValueError only
+    text = str(value)
+    try:
+        # As the system stores it: Python holds the bytes that are not UTF-8 as surrogates.
+        encoded = text.encode("utf-8", errors="surrogateescape")
+    except UnicodeEncodeError:
+        encoded = b""
+    if not encoded or b"\0" in encoded or len(encoded) > _PATH_BYTES:
+        raise ValueError(f"{quote(text)} is not the path of a file or folder")
+    if text.startswith("~"):
+        # Only a shell knows who "~" is; here it would quietly name a folder called "~".
+        raise ValueError(f"'~' is not expanded in {quote(text)}; write the whole path")
+    return _relative_to(info, text)
+
+
+def _guest_path(text: str) -> str:
+    parts = [part for part in text.split("/") if part not in ("", ".")]
+    if not text.startswith("/"):
+        raise ValueError(f"{quote(text)} is not absolute; begin it with '/'")
+    if ".." in parts:
+        raise ValueError(f"{quote(text)} must not contain '..'")
+    if not parts:
+        raise ValueError("'/' is the machine's own; choose a folder such as /workspace")
+    if any(not character.isprintable() for character in text):
+        raise ValueError(f"{quote(text)} must contain printable characters only")
+    encoded = [part.encode() for part in parts]
+    if max(map(len, encoded)) > _NAME_BYTES or len(text.encode()) > _PATH_BYTES:
+        raise ValueError(f"{quote(text)} is too long for a path")
+    path = "/" + "/".join(parts)
+    if f"/{parts[0]}" in _RESERVED:
+        raise ValueError(f"{quote(path)} is the machine's own; choose a folder such as /workspace")
+    return path
+
+
+class FileGrant(BaseModel):
+    """A copy of a host file or folder, placed in the machine. The host's own is never written."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: Annotated[Path, BeforeValidator(_host_path)] = Field(
+        description="File or folder on the host; relative paths start at the profile's folder."
+    )
+    guest: Annotated[str, AfterValidator(_guest_path)] = Field(
+        description="Absolute path in the machine; not /, /proc, /sys or /dev, nor below those."
+    )
+    access: Access = Field(
+        default=Access.READ,
+        description="read: a read-only copy; overlay: a copy that may change and then vanishes.",
+    )
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``HOST:GUEST[:read|overlay]``.
+
+        It is read from the right, so the host path may contain colons and the guest path may not.
+        """
+        host, colon, last = text.rpartition(":")
+        access = Access.READ.value
+        if colon and not last.startswith("/") and ":" in host:
+            access = last
+            host, colon, last = host.rpartition(":")
+        if not host or not last or last in tuple(Access):
+            raise UsageError(
+                f"{quote(text)} is not a file grant",
+                hint="Write HOST:GUEST or HOST:GUEST:overlay, such as ./shop:/workspace",
+            )
+        if access not in tuple(Access):
+            raise UsageError(
+                f"{quote(text)}: access must be 'read' or 'overlay', not {quote(access)}"
+                f"{did_you_mean(access, tuple(Access))}"
+            )
+        try:
+            return cls.model_validate({"host": host, "guest": last, "access": access})
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise UsageError(f"file grant {quote(text)}: {explain(first)}") from None
+
+
+class Wall(BaseModel):
+    """How strong the isolation must be."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    minimum: WallKind = Field(
+        default=WallKind.MICROVM,
+        description="The weakest wall to accept; a session never falls below it.",
+    )
+
+
+def _outer_first(files: tuple[FileGrant, ...]) -> tuple[FileGrant, ...]:
+    """Sort grants so that each comes after those it is nested in, in the order to mount them."""
+    seen: set[str] = set()
+    for index, grant in enumerate(files):
+        if grant.guest in seen:
+            # The index lets a reader of documents point at the entry instead of at the list.
+            raise PydanticCustomError(
+                "duplicate_guest",
+                "guest path {path} is used twice",
+                {"path": quote(grant.guest), "index": index},
+            )
+        seen.add(grant.guest)
+    return tuple(sorted(files, key=lambda grant: grant.guest.split("/")))
+
+
+def _environment(env: dict[str, str]) -> dict[str, str]:
+    if len(env) > MAX_VARIABLES:
+        raise ValueError(f"must have at most {MAX_VARIABLES} variables, not {len(env)}")
+    for name, value in env.items():
+        if "\0" in value:
+            raise PydanticCustomError("nul", "must not contain a NUL character", {"index": name})
+    if sum(len(name) + len(value.encode()) + 2 for name, value in env.items()) > MAX_ENVIRONMENT:
+        raise ValueError(f"must have at most {MAX_ENVIRONMENT // 1024}KiB all together")
+    return env
+
+
+def _image(value: str, info: ValidationInfo) -> str:
+    if not value[:1].isalnum() or not value.isprintable():
+        # A first letter or digit also means that no program takes it for an option.
+        raise ValueError(
+            f"{quote(value)} is not an image; write a name, dir:FOLDER or oci:REFERENCE"
+        )
+    source, _, path = value.partition(":")
+    if source != "dir":
+        return value
+    if not path or path.startswith("~"):
+        raise ValueError(f"{quote(value)} names no folder; write dir: and the whole path")
+    return f"dir:{_relative_to(info, path)}"
+
+
+def _version(value: object) -> object:
+    # Python holds true and 1.0 for equal to 1, and so would Literal.
+    if type(value) is not int or value != 1:
+        raise ValueError(f"must be 1, the only version there is so far, not {quote(value)}")
+    return value
+
+
+_Text = Annotated[str, AfterValidator(_encodable)]
+_VariableName = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$", max_length=255)]
+
+
+class Profile(BaseModel):
+    """What one agent may do. What it does not name, it does not allow."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Annotated[Literal[1], BeforeValidator(_version)] = Field(
+        default=1, description="Version of this format."
+    )
+    name: str = Field(
+        default="default",
+        pattern="^[a-z0-9][a-z0-9-]{0,62}$",
+        description="What records and lists call it.",
+    )
+    image: Annotated[str, AfterValidator(_image)] = Field(
+        default="debian-python",
+        max_length=_PATH_BYTES,
+        description="Image to boot: the name of one, dir:FOLDER or oci:REFERENCE.",
+    )
+    wall: Wall = Field(default=Wall(), description="The isolation that is required.")
+    limits: Limits = Field(default=Limits(), description="The most it may use.")
+    files: Annotated[tuple[FileGrant, ...], AfterValidator(_outer_first)] = Field(
+        default=(),
+        max_length=MAX_FILES,
+        description="Host files to copy in; one may be nested in another, two never share a path.",
+    )
+    env: Annotated[dict[_VariableName, _Text], AfterValidator(_environment)] = Field(
+        default={}, description="Environment variables; nothing else of the host's is passed on."
+    )
+
+    def amend(
+        self,
+        *,
+        image: str | None = None,
+        files: Sequence[FileGrant] = (),
+        env: Mapping[str, str] | None = None,
+        limits: Limits | None = None,
+    ) -> Self:
+        """Give a copy with the options of a command line applied: added to, or put in place of."""
+        changes: dict[str, object] = {
+            "image": self.image if image is None else image,
+            "files": (*self.files, *files),
+            "env": {**self.env, **(env or {})},
+            "limits": limits or self.limits,
+        }
+        try:
+            return self.model_validate({**dict(self), **changes})
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise UsageError(f"{place(first['loc'])}: {explain(first)}") from None

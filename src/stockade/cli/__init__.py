@@ -1,0 +1,1 @@
+"""The ``stockade`` command: one file per subcommand, and what they share."""

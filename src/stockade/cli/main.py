@@ -1,0 +1,65 @@
+"""The entry point: which subcommands there are, and how every error is told.
+
+Subcommands are named by module, so that each run imports only its own.
+"""
+
+from __future__ import annotations
+
+import sys
+
+COMMANDS = {
+    "run": "Run one command in a machine of its own.",
+    "shell": "Open a shell in a machine of its own.",
+    "ps": "List the machines that are running.",
+    "kill": "End a machine at once.",
+    "image": "Build, list and remove guest images.",
+    "doctor": "Say which walls can be used here, and what is missing.",
+}
+
+
+def main() -> None:
+    """Run ``stockade`` with the process's arguments and exit with its code."""
+    try:
+        sys.exit(run(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read our output has gone; there is nobody to tell, and nothing went wrong.
+        sys.stderr.close()
+        sys.exit(141)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one ``stockade`` command line and return its exit code; print errors as one line."""
+    from cyclopts import App, CycloptsError, Parameter
+
+    from stockade import __version__
+    from stockade.cli.messages import complain
+    from stockade.model.errors import StockadeError, UsageError
+
+    app = App(
+        name="stockade",
+        help="Contain autonomous AI agents: each run in a machine of its own.",
+        version=f"stockade {__version__}",
+        default_parameter=Parameter(show_default=False, negative=()),
+        result_action="return_value",
+    )
+    for name, help_text in COMMANDS.items():
+        target = "app" if name == "image" else name
+        app.command(f"stockade.cli.{name}:{target}", name=name, help=help_text)
+    try:
+        result = app(arguments, print_error=False, exit_on_error=False)
+    except CycloptsError as error:
+        complain(str(error).replace("\n", " "), f"See stockade {_topic(arguments)}--help.")
+        return 2
+    except UsageError as error:
+        complain(str(error), error.hint)
+        return 2
+    except StockadeError as error:
+        complain(str(error), error.hint)
+        return 125
+    return result if isinstance(result, int) else 0
+
+
+def _topic(arguments: list[str]) -> str:
+    return f"{arguments[0]} " if arguments and arguments[0] in COMMANDS else ""

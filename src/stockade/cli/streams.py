@@ -1,0 +1,81 @@
+"""The process's own standard streams as a command's: bytes exact, bounded, never blocking the loop.
+
+Ordinary files and the like cannot be polled; pipes and terminals can but may block in the middle of
+a write. So input is waited for where that works, and output is written by a thread.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from typing import TYPE_CHECKING
+
+import anyio
+from anyio import to_thread
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+_CHUNK = 1 << 16
+
+
+class InheritedStreams:
+    """Standard input, output and error of this process."""
+
+    async def input(self) -> AsyncIterator[bytes]:
+        """Yield standard input until its end."""
+        pollable = True
+        while True:
+            if pollable:
+                try:
+                    await anyio.wait_readable(0)
+                except OSError:  # an ordinary file, /dev/null, or closed: reading never waits
+                    pollable = False
+            try:
+                chunk = os.read(0, _CHUNK) if pollable else await to_thread.run_sync(_read)
+            except OSError:  # EIO: the terminal is gone; EBADF: there never was an input
+                return
+            if not chunk:
+                return
+            yield chunk
+
+    async def give_output(self, chunk: bytes) -> None:
+        """Write to standard output."""
+        await to_thread.run_sync(_write, 1, chunk, abandon_on_cancel=True)
+
+    async def give_error(self, chunk: bytes) -> None:
+        """Write to standard error."""
+        await to_thread.run_sync(_write, 2, chunk, abandon_on_cancel=True)
+
+
+class CollectedStreams(InheritedStreams):
+    """Standard input of this process; output kept, for one JSON document at the end."""
+
+    def __init__(self) -> None:
+        self.output, self.error = bytearray(), bytearray()
+
+    async def give_output(self, chunk: bytes) -> None:
+        """Keep the bytes; the output limit bounds them."""
+        self.output += chunk
+
+    async def give_error(self, chunk: bytes) -> None:
+        """Keep the bytes; the output limit bounds them."""
+        self.error += chunk
+
+
+def as_text(data: bytes | bytearray) -> dict[str, str]:
+    """Bytes as a JSON value: text where it is UTF-8, base64 where it is not."""
+    try:
+        return {"encoding": "utf-8", "data": data.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {"encoding": "base64", "data": base64.b64encode(data).decode("ascii")}
+
+
+def _read() -> bytes:
+    return os.read(0, _CHUNK)
+
+
+def _write(fd: int, chunk: bytes) -> None:
+    view = memoryview(chunk)
+    while view:
+        view = view[os.write(fd, view) :]

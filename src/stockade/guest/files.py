@@ -1,0 +1,136 @@
+"""File operations for the host, done as the workload's user inside the workload's tree.
+
+Each runs in a contained child, exactly like a command: whatever links or permissions the workload
+sets up, the host can be led no further than the workload itself could go. Bytes travel by the
+child's standard streams; a failure is one JSON line on standard error: ``kind``, ``message``.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_CHUNK = 1 << 16
+_LISTING_LIMIT = 100_000
+_KINDS = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "directory",
+    stat.S_IFLNK: "symlink",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFCHR: "device",
+    stat.S_IFBLK: "device",
+}
+
+
+def operation(request: dict[str, Any]) -> Callable[[], NoReturn]:
+    """Make a body for ``spawn`` that does the ``action`` which the request names."""
+    action, path = request["action"], os.fsencode(request["path"])
+    if action not in _ACTIONS:
+        raise ValueError(f"no such file action: {action}")
+    arguments = (path, request["mode"]) if action in _WITH_MODE else (path,)
+
+    def body() -> NoReturn:
+        try:
+            _ACTIONS[action](*arguments)
+            sys.stdout.flush()
+        except OSError as error:
+            kind = errno.errorcode.get(error.errno or 0, "EINVAL")
+            os.write(2, json.dumps({"kind": kind, "message": error.strerror}).encode())
+            os._exit(1)
+        os._exit(0)
+
+    return body
+
+
+def read(path: bytes) -> None:
+    """Write the file's bytes to standard output. Only regular files: a pipe could block forever."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        raise OSError(0, "not a regular file", path)
+    while chunk := os.read(fd, _CHUNK):
+        _write_all(1, chunk)
+
+
+def write(path: bytes, mode: int) -> None:
+    """Replace the file at ``path`` by what standard input holds, whole or not at all."""
+    folder, name = os.path.split(path)
+    part = os.path.join(folder, b".%s.%d.part" % (name[:200], os.getpid()))
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        while chunk := os.read(0, _CHUNK):
+            _write_all(fd, chunk)
+        os.fchmod(fd, mode)
+        os.replace(part, path)
+    except BaseException:
+        os.unlink(part)
+        raise
+
+
+def describe(path: bytes) -> None:
+    """Write one JSON line about the file itself, links not followed."""
+    _say(path, os.lstat(path))
+
+
+def list_folder(path: bytes) -> None:
+    """Write one JSON line per entry of the folder, sorted by name, at most 100,000."""
+    with os.scandir(path) as entries:
+        listed = []
+        for entry in entries:
+            if len(listed) == _LISTING_LIMIT:
+                raise OSError(0, f"more than {_LISTING_LIMIT} entries", path)
+            listed.append(entry)
+    for entry in sorted(listed, key=lambda entry: entry.name):
+        _say(entry.path, entry.stat(follow_symlinks=False))
+
+
+def make_folder(path: bytes, mode: int) -> None:
+    """Create the folder and its missing parents; fine when it exists already."""
+    os.makedirs(path, mode, exist_ok=True)
+
+
+def remove(path: bytes) -> None:
+    """Delete one file, link or empty folder."""
+    if stat.S_ISDIR(os.lstat(path).st_mode):
+        os.rmdir(path)
+    else:
+        os.unlink(path)
+
+
+def _say(path: bytes, status: os.stat_result) -> None:
+    kind = _KINDS.get(stat.S_IFMT(status.st_mode), "unknown")
+    entry = {
+        "name": os.fsdecode(os.path.basename(path)),
+        "kind": kind,
+        "size": status.st_size,
+        "mode": stat.S_IMODE(status.st_mode),
+        "modified": status.st_mtime,
+        "uid": status.st_uid,
+    }
+    if kind == "symlink":
+        entry["target"] = os.fsdecode(os.readlink(path))
+    sys.stdout.write(json.dumps(entry) + "\n")
+
+
+_ACTIONS: dict[str, Callable[..., None]] = {
+    "read": read,
+    "write": write,
+    "describe": describe,
+    "list": list_folder,
+    "make-folder": make_folder,
+    "remove": remove,
+}
+_WITH_MODE = {"write", "make-folder"}
+
+
+def _write_all(fd: int, chunk: bytes) -> None:
+    view = memoryview(chunk)
+    while view:
+        view = view[os.write(fd, view) :]

@@ -1,0 +1,87 @@
+"""System calls that Python 3.11 has no function for.
+
+Each wrapper raises ``OSError`` with the call's errno. Constants are from the kernel's UAPI headers.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
+MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 32, 4096, 16384, 1 << 18
+MNT_DETACH = 2
+CLONE_NEWNS = 0x00020000
+PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 4, 24, 38
+_LAST_CAPABILITY = 63
+_AT_FDCWD = -100
+_POWER_OFF = 0x4321FEDC
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, subject: str = "") -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), subject or None)
+
+
+def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
+    """mount(2)."""
+    arguments = (os.fsencode(source), os.fsencode(target), kind.encode() or None)
+    _check(_libc.mount(*arguments, ctypes.c_ulong(flags), options.encode() or None), target)
+
+
+def unmount(target: str) -> None:
+    """umount2(2), lazily: the tree goes as soon as its last user does."""
+    _check(_libc.umount2(os.fsencode(target), MNT_DETACH), target)
+
+
+def pivot_root(new_root: str, put_old: str) -> None:
+    """pivot_root(2). glibc has no wrapper; 155 is its number on x86-64."""
+    _check(_libc.syscall(155, os.fsencode(new_root), os.fsencode(put_old)), new_root)
+
+
+def clone_tree(path: str) -> int:
+    """open_tree(2) with OPEN_TREE_CLONE: a descriptor of a detached copy of the mount at ``path``."""
+    flags = 0x1 | os.O_CLOEXEC | 0x8000  # OPEN_TREE_CLONE, AT_RECURSIVE
+    fd = _libc.syscall(428, _AT_FDCWD, os.fsencode(path), ctypes.c_uint(flags))
+    _check(min(fd, 0), path)
+    return int(fd)
+
+
+def attach_tree(fd: int, target: str) -> None:
+    """move_mount(2): attach the detached mount ``fd`` at ``target``."""
+    _check(_libc.syscall(429, fd, b"", _AT_FDCWD, os.fsencode(target), ctypes.c_uint(0x4)), target)
+
+
+def unshare(flags: int) -> None:
+    """unshare(2)."""
+    _check(_libc.unshare(flags))
+
+
+def setns(fd: int, kind: int) -> None:
+    """setns(2)."""
+    _check(_libc.setns(fd, kind))
+
+
+def power_off() -> None:
+    """reboot(2): the machine ends at once."""
+    os.sync()
+    _check(_libc.reboot(_POWER_OFF))
+
+
+def forgo_privileges() -> None:
+    """Make sure that neither this process nor anything it executes can gain a privilege.
+
+    See prctl(2) and ``Documentation/userspace-api/no_new_privs.rst`` in the kernel's source.
+    """
+    _check(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    for capability in range(_LAST_CAPABILITY + 1):
+        if _libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
+            break  # past the last capability that this kernel knows
+
+
+def forbid_tracing() -> None:
+    """Keep other processes of the same user from attaching to this one (PR_SET_DUMPABLE)."""
+    _check(_libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))

@@ -1,0 +1,24 @@
+"""The entry point: what the machine's first program hands over to."""
+
+from __future__ import annotations
+
+import os
+import traceback
+
+from stockade.guest import linux, machine
+from stockade.guest.agent import Agent
+from stockade.guest.loop import Loop
+
+
+def main() -> None:
+    """Serve the host, then end the machine, whatever happens."""
+    try:
+        loop = Loop()
+        Agent(loop, machine.start_up())
+        loop.run()
+    except BaseException:  # noqa: BLE001 - process 1 must not end; the console is the last resort
+        with open("/dev/console", "w", encoding="utf-8") as console:
+            console.write("stockade: the agent failed\n" + traceback.format_exc())
+    finally:
+        os.chdir("/")
+        linux.power_off()

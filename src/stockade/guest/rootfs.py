@@ -1,0 +1,162 @@
+"""The file tree that the workload sees, in a mount namespace of its own.
+
+All parts are mounted first where only the agent looks (``/run``), then attached inside the new root
+by descriptor after ``pivot_root``: whatever symbolic links a hostile image holds, they are resolved
+inside that image and never lead into the agent's own tree.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from stockade.guest import linux
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+SCRATCH = "/run/scratch"
+TERMINALS = "/run/pts"
+_INERT = linux.MS_NOSUID | linux.MS_NODEV
+_DEVICES = {
+    "null": (1, 3),
+    "zero": (1, 5),
+    "full": (1, 7),
+    "random": (1, 8),
+    "urandom": (1, 9),
+    "tty": (5, 0),
+}
+_LINKS = {
+    "ptmx": "pts/ptmx",
+    "fd": "/proc/self/fd",
+    "stdin": "/proc/self/fd/0",
+    "stdout": "/proc/self/fd/1",
+    "stderr": "/proc/self/fd/2",
+}
+
+
+def assemble(*, scratch: int, shared_memory: int, grants: Sequence[Mapping[str, str]]) -> int:
+    """Build the tree and return a descriptor of the mount namespace that has it as its root.
+
+    ``scratch`` and ``shared_memory`` bound, in bytes, what can be written to files and to
+    ``/dev/shm``. Each grant names its ``disk`` (a virtio serial), its ``target`` in the new root, its
+    ``access``, and, when one file rather than a folder is granted, its ``file`` name on the disk.
+    """
+    linux.mount("tmpfs", SCRATCH, "tmpfs", _INERT, f"size={scratch},mode=0755")
+    linux.mount("devpts", TERMINALS, "devpts", linux.MS_NOSUID | linux.MS_NOEXEC, "ptmxmode=0666")
+    disks = find_disks()
+    root = _layer(disks["image"], "image", writable=True)
+    trees = []
+    for grant in grants:
+        tree = _layer(disks[grant["disk"]], grant["disk"], writable=grant["access"] == "overlay")
+        trees.append((linux.clone_tree(f"{tree}/{grant.get('file', '')}"), grant))
+    terminals = linux.clone_tree(TERMINALS)
+    return _in_new_namespace(lambda: _furnish(root, trees, terminals, shared_memory))
+
+
+def find_disks() -> dict[str, str]:
+    """Map the serial of every virtio disk to its device node."""
+    disks = {}
+    for name in os.listdir("/sys/block"):
+        path = f"/sys/block/{name}/serial"
+        if name.startswith("vd") and os.path.exists(path):
+            with open(path, encoding="ascii") as file:
+                disks[file.read().strip()] = f"/dev/{name}"
+    return disks
+
+
+def scratch_used() -> tuple[int, int]:
+    """Bytes used and bytes free on the scratch disk."""
+    space = os.statvfs(SCRATCH)
+    return (space.f_blocks - space.f_bfree) * space.f_frsize, space.f_bfree * space.f_frsize
+
+
+def _layer(disk: str, name: str, *, writable: bool) -> str:
+    """Mount an erofs disk, under a writable overlay in the scratch disk if asked; return where."""
+    lower = f"/run/lower/{name}"
+    os.makedirs(lower)
+    linux.mount(disk, lower, "erofs", _INERT | linux.MS_RDONLY)
+    if not writable:
+        return lower
+    upper, work, merged = (f"{SCRATCH}/{name}/{part}" for part in ("upper", "work", "merged"))
+    for path in (upper, work, merged):
+        os.makedirs(path)
+    # The merged root takes owner and mode from the upper layer, which must look like the lower.
+    owner = os.stat(lower)
+    os.chown(upper, owner.st_uid, owner.st_gid)
+    os.chmod(upper, owner.st_mode & 0o7777)
+    os.utime(upper, ns=(owner.st_atime_ns, owner.st_mtime_ns))
+    linux.mount(
+        "overlay", merged, "overlay", _INERT, f"lowerdir={lower},upperdir={upper},workdir={work}"
+    )
+    return merged
+
+
+def _in_new_namespace(furnish: Callable[[], None]) -> int:
+    """Run ``furnish`` in a child with a mount namespace of its own; return the namespace."""
+    report_read, report_write = os.pipe()
+    release_read, release_write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        message = b"ok"
+        try:
+            linux.unshare(linux.CLONE_NEWNS)
+            linux.mount("none", "/", "", linux.MS_REC | linux.MS_PRIVATE)
+            furnish()
+        except BaseException as error:  # noqa: BLE001 - the parent must hear of everything
+            message = str(error).encode(errors="replace") or b"failed"
+        os.write(report_write, message)
+        os.close(release_write)
+        os.read(release_read, 1)
+        os._exit(0)
+    message = os.read(report_read, 4096)
+    namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    for fd in (report_read, report_write, release_read, release_write):
+        os.close(fd)
+    if message != b"ok":
+        raise OSError(message.decode(errors="replace"))
+    return namespace
+
+
+def _furnish(
+    root: str, trees: list[tuple[int, Mapping[str, str]]], terminals: int, shared_memory: int
+) -> None:
+    os.chdir(root)
+    # pivot_root(".", ".") puts the old root on top of the new one, where it is then unmounted:
+    # no directory of the image is needed for it. See pivot_root(2), NOTES.
+    linux.pivot_root(".", ".")
+    linux.unmount(".")
+    os.chdir("/")
+    os.umask(0)
+    for path in ("/proc", "/sys", "/dev", "/tmp"):  # noqa: S108 - in the guest
+        os.makedirs(path, exist_ok=True)
+    # hidepid: the workload sees its own processes, not the agent's and the kernel's.
+    linux.mount("proc", "/proc", "proc", _INERT | linux.MS_NOEXEC, "hidepid=invisible")
+    linux.mount("sysfs", "/sys", "sysfs", _INERT | linux.MS_NOEXEC | linux.MS_RDONLY)
+    _devices(terminals, shared_memory)
+    os.umask(0o022)
+    for tree, grant in trees:
+        _attach(tree, grant["target"], is_file="file" in grant)
+
+
+def _devices(terminals: int, shared_memory: int) -> None:
+    linux.mount("tmpfs", "/dev", "tmpfs", linux.MS_NOSUID | linux.MS_NOEXEC, "size=64k,mode=0755")
+    for name, (major, minor) in _DEVICES.items():
+        os.mknod(f"/dev/{name}", 0o666 | 0o020000, os.makedev(major, minor))
+    for name, target in _LINKS.items():
+        os.symlink(target, f"/dev/{name}")
+    os.mkdir("/dev/pts")
+    linux.attach_tree(terminals, "/dev/pts")
+    os.mkdir("/dev/shm")  # noqa: S108 - in the guest
+    linux.mount("tmpfs", "/dev/shm", "tmpfs", _INERT, f"size={shared_memory},mode=1777")  # noqa: S108
+
+
+def _attach(tree: int, target: str, *, is_file: bool) -> None:
+    if is_file:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        if not os.path.lexists(target):
+            os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o644))
+    else:
+        os.makedirs(target, exist_ok=True)
+    linux.attach_tree(tree, target)
+    os.close(tree)

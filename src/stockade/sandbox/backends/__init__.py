@@ -1,0 +1,1 @@
+"""The walls: one file for each way to build one."""

@@ -1,0 +1,131 @@
+"""Files in a machine, read and written as the workload's user, over the channel."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from stockade.model.errors import MachineError, RequestError
+from stockade.sandbox.calls import printable
+from stockade.sandbox.process import Process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MESSAGE_LIMIT = 8 * 1024  # bytes kept of a failure's description
+READ_LIMIT = 64 * 1024 * 1024
+"""Bytes that ``read`` and ``list`` take into the host's memory unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class FileStatus:
+    """What lstat(2) says about a file: size in bytes, permission bits, seconds since the epoch.
+
+    ``kind`` is ``file``, ``directory``, ``symlink``, ``fifo``, ``socket``, ``device`` or
+    ``unknown``; ``target`` is where a symlink leads. Every value is the machine's word.
+    """
+
+    name: str
+    kind: str
+    size: int
+    mode: int
+    modified: float
+    uid: int
+    target: str = ""
+
+
+class Files:
+    """``box.files``. Paths are the machine's; relative ones start at ``/``."""
+
+    def __init__(self, start: Callable[[], Process]) -> None:
+        self._start = start
+
+    async def read(self, path: str, *, limit: int = READ_LIMIT) -> bytes:
+        """Return the content of the regular file ``path``; larger than ``limit`` is an error."""
+        return await self._run({"action": "read", "path": path}, limit=limit)
+
+    async def write(self, path: str, content: bytes | str, *, mode: int = 0o644) -> None:
+        """Put ``content`` in place of the file ``path``, whole or not at all."""
+        data = content.encode() if isinstance(content, str) else content
+        await self._run({"action": "write", "path": path, "mode": mode}, data=data)
+
+    async def status(self, path: str) -> FileStatus:
+        """Return what is known about ``path`` itself; links are not followed."""
+        return _parse(await self._run({"action": "describe", "path": path}))[0]
+
+    async def list(self, path: str) -> list[FileStatus]:
+        """Return the entries of the folder ``path``, sorted by name, at most 100,000."""
+        return _parse(await self._run({"action": "list", "path": path}))
+
+    async def make_folder(self, path: str, *, mode: int = 0o755) -> None:
+        """Create the folder ``path`` and its missing parents; fine when it is there."""
+        await self._run({"action": "make-folder", "path": path, "mode": mode})
+
+    async def remove(self, path: str) -> None:
+        """Delete the file, link or empty folder ``path``."""
+        await self._run({"action": "remove", "path": path})
+
+    async def _run(
+        self, request: dict[str, Any], *, data: bytes = b"", limit: int = READ_LIMIT
+    ) -> bytes:
+        process = self._start()
+        output, said = bytearray(), bytearray()
+        path = printable(request["path"])
+
+        async def give() -> None:
+            try:
+                await process.stdin.send(data)
+            except BrokenPipeError:
+                return
+            process.stdin.end()
+
+        async def take() -> None:
+            while chunk := await process.read_stdout():
+                output.extend(chunk)
+                if len(output) > limit:
+                    raise RequestError(f"{path}: larger than {limit} bytes", kind="EFBIG")
+
+        async def listen() -> None:
+            while chunk := await process.read_stderr():
+                said.extend(chunk[: _MESSAGE_LIMIT - len(said)])
+
+        try:
+            await process.start({"op": "file", **request})
+            async with anyio.create_task_group() as tasks:
+                for task in (give, take, listen):
+                    tasks.start_soon(task)
+            outcome = await process.wait()
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from None
+        finally:
+            process.stop(None)
+        if outcome.code != 0:
+            raise _failure(path, bytes(said), outcome.reason)
+        return bytes(output)
+
+
+def _failure(path: str, said: bytes, reason: str) -> RequestError:
+    try:
+        report = json.loads(said)
+        kind, message = printable(report["kind"], 40), printable(report["message"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        kind, message = "EIO", reason or printable(said.decode(errors="replace").strip())
+    return RequestError(f"{path}: {message}", kind=kind)
+
+
+def _parse(lines: bytes) -> list[FileStatus]:
+    try:
+        return [FileStatus(**_typed(json.loads(line))) for line in lines.splitlines()]
+    except (ValueError, TypeError, RecursionError) as error:
+        raise MachineError(f"the machine broke the protocol: a listing has {error}") from None
+
+
+def _typed(entry: dict[str, Any]) -> dict[str, Any]:
+    kinds = {"name": str, "kind": str, "size": int, "mode": int, "uid": int, "target": str}
+    for key, value in entry.items():
+        if not isinstance(value, kinds.get(key, int | float)):
+            raise TypeError(f"{key}={value!r:.40}")
+    return entry

@@ -1,0 +1,43 @@
+"""From what the user calls an image to the source that builds it."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+
+from stockade.model.errors import ImageError
+from stockade.sandbox.images.sources.base import ImageSource
+from stockade.sandbox.images.sources.debian import DebianPython
+from stockade.sandbox.images.sources.directory import DirectoryImage
+from stockade.sandbox.images.sources.oci import OciImage
+
+BUILT_IN = {DebianPython.name: DebianPython}
+
+
+def parse_image_ref(text: str) -> ImageSource:
+    """Return the source for ``NAME``, ``dir:PATH`` or ``oci:REF``."""
+    scheme, colon, rest = text.partition(":")
+    if text in BUILT_IN:
+        return BUILT_IN[text]()
+    if scheme in {"dir", "oci"} and colon and not rest:
+        raise ImageError(f"image {text!r} names nothing after {scheme}:", hint=_FORMS)
+    if "\0" in text:
+        raise ImageError(f"image {text!r} has a NUL in its name", hint=_FORMS)
+    if scheme == "dir" and colon:
+        return DirectoryImage(Path(os.path.expanduser(rest)))  # noqa: PTH111 - "~" as a shell would
+    if scheme == "oci" and colon:
+        return OciImage(rest)
+    raise ImageError(f"unknown image {text!r}", hint=_suggestion(text))
+
+
+_FORMS = f"Images are {', '.join(BUILT_IN)}, dir:PATH and oci:REF."
+
+
+def _suggestion(text: str) -> str:
+    if text.startswith(("/", "./", "../", "~")):
+        return f"For a root directory write dir:{text}"
+    near = difflib.get_close_matches(text, BUILT_IN, n=1, cutoff=0.5)
+    if near:
+        return f"Did you mean {near[0]}?"
+    return _FORMS

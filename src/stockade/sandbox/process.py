@@ -1,0 +1,178 @@
+"""A command in a machine, seen from the host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from stockade.model import exitcodes
+from stockade.model.errors import MachineError
+from stockade.model.outcome import Limit, Outcome, Usage
+from stockade.model.quantities import format_duration, format_size
+from stockade.sandbox.calls import Call
+
+if TYPE_CHECKING:
+    from stockade.model.limits import Limits
+    from stockade.sandbox.channel import Channel, Stream
+
+_MOST_BYTES = 1 << 50  # what a number of bytes or seconds from inside the wall may be at most
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """A terminal's size in characters."""
+
+    rows: int
+    columns: int
+
+
+class Process:
+    """A running command: its streams, its end, and a hand on it.
+
+    With a terminal, ``stderr`` is None and both outputs come by ``stdout``. The output limit counts
+    here, on the host, and so does the time; the other limits are the guest kernel's.
+    """
+
+    def __init__(self, channel: Channel, limits: Limits, terminal: Terminal | None = None) -> None:
+        self._limits = limits
+        self._limit: Limit | None = None
+        self._output = 0
+        self._started = anyio.current_time()
+        self.stdin: Stream = channel.open(b"data")
+        self._stdout: Stream = channel.open(b"data")
+        self._stderr: Stream | None = None if terminal else channel.open(b"data")
+        self._terminal = terminal
+        self._call = Call(channel)
+
+    async def start(self, request: dict[str, Any]) -> None:
+        """Have the agent start what ``request`` says on this process's streams."""
+        streams = {"stdin": self.stdin.id, "stdout": self._stdout.id}
+        if self._stderr:
+            streams["stderr"] = self._stderr.id
+            self._stderr.end()
+        self._stdout.end()
+        size = self._terminal
+        tty = {"rows": size.rows, "columns": size.columns} if size else None
+        await self._call.say({**request, **streams, "tty": tty, "cpu_time": self._limits.cpu_time})
+        self._expect(await self._call.answer(), "started")
+        self._started = anyio.current_time()
+
+    async def read_stdout(self) -> bytes:
+        """Return the next bytes of standard output, or b"" after the last."""
+        return await self._read(self._stdout)
+
+    async def read_stderr(self) -> bytes:
+        """Return the next bytes of standard error, or b"" after the last."""
+        return await self._read(self._stderr) if self._stderr else b""
+
+    async def signal(self, name: str) -> None:
+        """Send a signal, such as ``TERM``, to the command's process group."""
+        await self._call.say({"op": "signal", "signal": name})
+
+    async def resize(self, terminal: Terminal) -> None:
+        """Tell the command that its terminal has another size."""
+        await self._call.say({"op": "resize", "rows": terminal.rows, "columns": terminal.columns})
+
+    async def wait(self) -> Outcome:
+        """Wait for the command's end, at most for the wall time of its limits.
+
+        Its output must be read meanwhile: a command whose output nobody takes does not end.
+        """
+        left = self._started + self._limits.wall_time - anyio.current_time()
+        with anyio.move_on_after(left):
+            try:
+                return self._judge(self._expect(await self._call.answer(), "exited"))
+            except (MachineError, BrokenPipeError):
+                if self._limit is None:
+                    raise
+        if self._limit is None:
+            self.stop(Limit.WALL_TIME)
+        return self._stopped()
+
+    def stop(self, limit: Limit | None) -> None:
+        """End the command from this side, because of ``limit`` if one is named."""
+        self._limit = self._limit or limit
+        reason = f"{limit} limit" if limit else "no longer wanted"
+        self._call.abandon(reason)
+        for stream in (self.stdin, self._stdout, self._stderr):
+            if stream:
+                stream.abandon(reason)
+
+    async def _read(self, stream: Stream) -> bytes:
+        try:
+            chunk = await stream.receive()
+        except (MachineError, BrokenPipeError):
+            if self._limit is not None:
+                return b""
+            raise
+        allowed = self._limits.output - self._output
+        self._output += len(chunk)
+        if len(chunk) > allowed:
+            self.stop(Limit.OUTPUT)
+        return chunk[: max(allowed, 0)]
+
+    def _stopped(self) -> Outcome:
+        assert self._limit is not None  # noqa: S101 - for the type checker
+        timed_out = self._limit is Limit.WALL_TIME
+        return Outcome(
+            code=exitcodes.TIMED_OUT if timed_out else exitcodes.KILLED,
+            signal=None,
+            limit=self._limit,
+            reason=describe(self._limit, self._limits),
+            usage=Usage(wall=anyio.current_time() - self._started),
+        )
+
+    def _judge(self, answer: dict[str, Any]) -> Outcome:
+        """Make an outcome of what the agent says, believing nothing that cannot be."""
+        try:
+            limit = Limit(answer["limit"]) if answer["limit"] is not None else None
+            usage = answer["usage"]
+            code, number = int(answer["code"]), answer["signal"]
+            if not 0 <= code <= 255 or not (number is None or 0 < int(number) < 65):
+                raise ValueError(f"exit code {code}, signal {number}")
+            return Outcome(
+                code=code,
+                signal=number,
+                limit=limit,
+                reason=describe(limit, self._limits) if limit else _note(answer, self._limits),
+                usage=Usage(
+                    wall=anyio.current_time() - self._started,
+                    cpu_user=_bounded(usage["cpu_user"]),
+                    cpu_system=_bounded(usage["cpu_system"]),
+                    memory_peak=int(_bounded(usage["memory_peak"])),
+                ),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise MachineError(f"the machine broke the protocol: {error!r} in a report") from None
+
+    @staticmethod
+    def _expect(answer: dict[str, Any], event: str) -> dict[str, Any]:
+        if answer.get("event") != event:
+            raise MachineError(f"the machine broke the protocol: no {event!r} in its answer")
+        return answer
+
+
+def describe(limit: Limit, limits: Limits) -> str:
+    """The one line that says which limit ended a command."""
+    return {
+        Limit.MEMORY: f"memory limit of {format_size(limits.memory)} reached",
+        Limit.PROCESSES: f"limit of {limits.processes} processes reached",
+        Limit.CPU_TIME: f"CPU time limit of {format_duration(limits.cpu_time or 0)} reached",
+        Limit.WALL_TIME: f"time limit of {format_duration(limits.wall_time)} reached",
+        Limit.OUTPUT: f"output limit of {format_size(limits.output)} reached",
+        Limit.SCRATCH: f"scratch disk of {format_size(limits.scratch)} is full",
+    }[limit]
+
+
+def _note(answer: dict[str, Any], limits: Limits) -> str:
+    """A full disk ends no command by itself, but explains why one has failed."""
+    full = int(answer["code"]) != 0 and _bounded(answer["scratch_free"]) == 0
+    return describe(Limit.SCRATCH, limits) if full else ""
+
+
+def _bounded(value: float) -> float:
+    if not 0 <= value <= _MOST_BYTES:
+        raise ValueError(f"{value!r} is out of range")
+    return value

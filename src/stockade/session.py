@@ -12,6 +12,7 @@ import anyio
 from stockade.model.errors import MachineKilledError
 from stockade.model.exitcodes import KILLED
 from stockade.model.outcome import Outcome, Usage
+from stockade.sandbox.converse import first_cause
 from stockade.sandbox.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -130,11 +131,3 @@ async def _converse(
     except BaseExceptionGroup as group:
         raise first_cause(group) from None
     return outcome
-
-
-def first_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error that ended a task group; the others in it are its consequences."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

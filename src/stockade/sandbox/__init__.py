@@ -1,0 +1,1 @@
+"""The wall: machines for sessions, what they are made of, and what keeps them in."""

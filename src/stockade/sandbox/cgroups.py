@@ -1,4 +1,4 @@
-"""Limits on a machine's host process by the host's cgroups, version 2 or 1, where they are writable.
+"""Limits on a machine's host process by cgroups, version 2 or 1, where they are writable.
 
 A machine cannot use more memory than its RAM by design; these limits are for a hypervisor that a
 guest has taken over. Where no cgroup can be made (an ordinary user without delegation) the jail's
@@ -115,9 +115,10 @@ def _usable_v2(point: Path) -> Path | None:
         try:
             folder.mkdir(exist_ok=True)
             for group in (base, folder):
-                if not set(
-                    (group / "cgroup.subtree_control").read_text().split()
-                ) >= _V2_CONTROLLERS:
+                if (
+                    not set((group / "cgroup.subtree_control").read_text().split())
+                    >= _V2_CONTROLLERS
+                ):
                     enable = " ".join(f"+{name}" for name in sorted(_V2_CONTROLLERS))
                     (group / "cgroup.subtree_control").write_text(enable, encoding="ascii")
         except OSError:

@@ -6,8 +6,8 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -18,6 +18,8 @@ from stockade.sandbox import housekeeping
 from stockade.sandbox.cgroups import Ceiling, Group, find_hierarchy
 
 if TYPE_CHECKING:
+    import socket
+
     from stockade.sandbox.jail import Jail
 
 _TAIL = 16 * 1024  # bytes kept of what the console and the hypervisor said last
@@ -171,7 +173,6 @@ def _kill(pid: int) -> None:
 
 def _only_child(pid: int) -> int:
     try:
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-            return int(file.read().split()[0])
+        return int(Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()[0])
     except (OSError, IndexError, ValueError):
         return 0

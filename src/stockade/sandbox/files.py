@@ -6,16 +6,16 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import anyio
-
 from stockade.model.errors import MachineError, RequestError
 from stockade.sandbox.calls import printable
-from stockade.sandbox.process import Process
+from stockade.sandbox.converse import collect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_MESSAGE_LIMIT = 8 * 1024  # bytes kept of a failure's description
+    from stockade.sandbox.process import Process
+
+_MESSAGE_LIMIT = 8 * 1024  # bytes looked at of a failure's description
 READ_LIMIT = 64 * 1024 * 1024
 """Bytes that ``read`` and ``list`` take into the host's memory unless told otherwise."""
 
@@ -72,39 +72,17 @@ class Files:
         self, request: dict[str, Any], *, data: bytes = b"", limit: int = READ_LIMIT
     ) -> bytes:
         process = self._start()
-        output, said = bytearray(), bytearray()
         path = printable(request["path"])
-
-        async def give() -> None:
-            try:
-                await process.stdin.send(data)
-            except BrokenPipeError:
-                return
-            process.stdin.end()
-
-        async def take() -> None:
-            while chunk := await process.read_stdout():
-                output.extend(chunk)
-                if len(output) > limit:
-                    raise RequestError(f"{path}: larger than {limit} bytes", kind="EFBIG")
-
-        async def listen() -> None:
-            while chunk := await process.read_stderr():
-                said.extend(chunk[: _MESSAGE_LIMIT - len(said)])
-
         try:
             await process.start({"op": "file", **request})
-            async with anyio.create_task_group() as tasks:
-                for task in (give, take, listen):
-                    tasks.start_soon(task)
-            outcome = await process.wait()
-        except ExceptionGroup as group:
-            raise group.exceptions[0] from None
+            result = await collect(process, data, limit=limit)
+        except OverflowError as error:
+            raise RequestError(f"{path}: {error}", kind="EFBIG") from None
         finally:
             process.stop(None)
-        if outcome.code != 0:
-            raise _failure(path, bytes(said), outcome.reason)
-        return bytes(output)
+        if result.code != 0:
+            raise _failure(path, result.stderr[:_MESSAGE_LIMIT], result.outcome.reason)
+        return result.stdout
 
 
 def _failure(path: str, said: bytes, reason: str) -> RequestError:

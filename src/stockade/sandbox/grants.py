@@ -10,7 +10,6 @@ import os
 import shutil
 import stat
 import tempfile
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ from stockade.sandbox.paths import cache_dir
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import ExitStack
 
     from stockade.model.profile import FileGrant
 
@@ -94,6 +94,6 @@ def _look(path: Path) -> tuple[Path, int]:
 def _stage(source: Path, target: Path) -> None:
     try:
         shutil.copy2(source, target)
-        os.chmod(target.parent, 0o755)  # noqa: PTH101
+        target.parent.chmod(0o755)
     except OSError as error:
         raise StockadeError(f"cannot read {str(source)!r}: {error.strerror}") from None

@@ -7,9 +7,12 @@ import contextlib
 import subprocess
 import sys
 import threading
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stockade.sandbox import janitor
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _lock = threading.Lock()
 _running: subprocess.Popen[bytes] | None = None

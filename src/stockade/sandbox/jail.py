@@ -72,7 +72,7 @@ class Jail:
             options += ["--ro-bind", str(host), inside]
         for link in map(Path, _MERGED):
             if link.is_symlink():
-                options += ["--symlink", os.readlink(link), str(link)]
+                options += ["--symlink", str(link.readlink()), str(link)]
             elif link.is_dir():
                 options += ["--ro-bind", str(link), str(link)]
         for device in self.devices:

@@ -16,6 +16,7 @@ import shutil
 import signal
 import sys
 import time
+from pathlib import Path
 
 _PATIENCE = 10.0  # seconds for the kernel to finish with a group's last process
 
@@ -24,9 +25,9 @@ def main() -> None:
     """Watch until the pipe on standard input closes, then clean up."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    watched: dict[str, None] = {}
+    watched: dict[Path, None] = {}
     for line in sys.stdin.buffer:
-        order, path = line[:1], os.fsdecode(line[1:].rstrip(b"\n"))
+        order, path = line[:1], Path(os.fsdecode(line[1:].rstrip(b"\n")))
         if order == b"+":
             watched[path] = None
         else:
@@ -38,20 +39,17 @@ def main() -> None:
         time.sleep(0.02)
 
 
-def _remove(path: str) -> bool:
+def _remove(path: Path) -> bool:
     """Remove a cgroup, with what still runs in it, or a folder; tell whether it is gone."""
-    if not os.path.exists(path):
-        return True
-    processes = os.path.join(path, "cgroup.procs")
-    if not os.path.exists(processes):
-        shutil.rmtree(path, ignore_errors=True)
-        return not os.path.exists(path)
-    with contextlib.suppress(OSError):
-        with open(processes, encoding="ascii") as members:
-            for member in members:
+    processes = path / "cgroup.procs"
+    if processes.exists():
+        with contextlib.suppress(OSError):
+            for member in processes.read_text("ascii").split():
                 os.kill(int(member), signal.SIGKILL)
-        os.rmdir(path)
-    return not os.path.exists(path)
+            path.rmdir()
+    else:
+        shutil.rmtree(path, ignore_errors=True)
+    return not path.exists()
 
 
 if __name__ == "__main__":

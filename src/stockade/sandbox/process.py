@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from stockade.model.limits import Limits
     from stockade.sandbox.channel import Channel, Stream
 
-_MOST_BYTES = 1 << 50  # what a number of bytes or seconds from inside the wall may be at most
+_MOST = 1 << 50  # what a number of bytes or seconds from inside the wall may be at most
 
 
 @dataclass(frozen=True)
@@ -129,12 +129,10 @@ class Process:
         try:
             limit = Limit(answer["limit"]) if answer["limit"] is not None else None
             usage = answer["usage"]
-            code, number = int(answer["code"]), answer["signal"]
-            if not 0 <= code <= 255 or not (number is None or 0 < int(number) < 65):
-                raise ValueError(f"exit code {code}, signal {number}")
+            number = answer["signal"]
             return Outcome(
-                code=code,
-                signal=number,
+                code=int(_bounded(answer["code"], 255)),
+                signal=None if number is None else int(_bounded(number, 64)),
                 limit=limit,
                 reason=describe(limit, self._limits) if limit else _note(answer, self._limits),
                 usage=Usage(
@@ -172,7 +170,7 @@ def _note(answer: dict[str, Any], limits: Limits) -> str:
     return describe(Limit.SCRATCH, limits) if full else ""
 
 
-def _bounded(value: float) -> float:
-    if not 0 <= value <= _MOST_BYTES:
-        raise ValueError(f"{value!r} is out of range")
+def _bounded(value: object, most: float = _MOST) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+        raise ValueError(f"{value!r:.40} is out of range")
     return value

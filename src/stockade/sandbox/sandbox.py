@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Self
 import anyio
 
 from stockade.model.errors import MachineError, MachineKilledError, RequestError
-from stockade.model.outcome import ExecResult
 from stockade.model.profile import Profile
 from stockade.sandbox import housekeeping, registry
 from stockade.sandbox.backends.base import Backend, Disk, Hardware, RunningMachine
 from stockade.sandbox.calls import call
 from stockade.sandbox.channel import Channel
 from stockade.sandbox.choice import choose_backend
+from stockade.sandbox.converse import collect, first_cause
 from stockade.sandbox.files import Files
 from stockade.sandbox.grants import GID, UID, GrantDisk, pack_grants
 from stockade.sandbox.images.prepare import prepare, prepare_runtime
@@ -31,6 +31,7 @@ from stockade.sandbox.process import Process, Terminal
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from stockade.model.outcome import ExecResult
     from stockade.sandbox.images.runtime import Runtime
     from stockade.sandbox.images.store import Image
 
@@ -86,7 +87,7 @@ class Sandbox:
                 await self._start(stack)
                 self._stack = stack.pop_all()
         except BaseExceptionGroup as group:
-            raise _single(group) from None
+            raise first_cause(group) from None
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -111,34 +112,7 @@ class Sandbox:
         cwd: str | None = None,
     ) -> ExecResult:
         """Run a program to its end and return all it wrote, bounded by the output limit."""
-        process = await self.start(argv, env=env, cwd=cwd)
-        output, errors = bytearray(), bytearray()
-
-        async def give() -> None:
-            try:
-                await process.stdin.send(stdin)
-            except BrokenPipeError:
-                return
-            process.stdin.end()
-
-        async def take_output() -> None:
-            while chunk := await process.read_stdout():
-                output.extend(chunk)
-
-        async def take_errors() -> None:
-            while chunk := await process.read_stderr():
-                errors.extend(chunk)
-
-        try:
-            async with anyio.create_task_group() as tasks:
-                for task in (give, take_output, take_errors):
-                    tasks.start_soon(task)
-                outcome = await process.wait()
-        except BaseExceptionGroup as group:
-            raise _single(group) from None
-        finally:
-            process.stop(None)
-        return ExecResult(outcome, bytes(output), bytes(errors))
+        return await collect(await self.start(argv, env=env, cwd=cwd), stdin)
 
     async def start(
         self,
@@ -186,7 +160,7 @@ class Sandbox:
 
     async def _start(self, stack: AsyncExitStack) -> None:
         begun = time.perf_counter()
-        self._backend = self._backend or await choose_backend(self.profile.wall)
+        self._backend = self._backend or await choose_backend(self.profile.wall, self._progress)
         image = await prepare(self.profile.image, self._progress)
         runtime = await prepare_runtime(self._progress)
         with ExitStack() as descriptors:
@@ -258,22 +232,24 @@ class Sandbox:
 
     async def _serve(self, machine: RunningMachine, channel: Channel) -> None:
         """Run the channel; at its end tell whoever waits on the machine why, if that is known."""
-        words: list[str] = []
+        words = ""
+        ended = anyio.Event()
 
         async def listen() -> None:
-            words.append(await machine.wait())
+            nonlocal words
+            words = await machine.wait()
+            ended.set()
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(listen)
             await channel.run()
             with anyio.move_on_after(_LAST_WORDS):
-                while not words:
-                    await anyio.sleep(0.01)
+                await ended.wait()
             tasks.cancel_scope.cancel()
         if registry.was_killed(self.id):
             channel.fail(MachineKilledError("the machine was ended by stockade kill"))
         else:
-            said = f": {words[0]}" if words and words[0] else ""
+            said = f": {words}" if words else ""
             channel.fail(MachineError(f"the machine has ended{said}"))
 
     def _register(self, pid: int) -> None:
@@ -299,11 +275,3 @@ class Sandbox:
 
 def _round_up(size: int) -> int:
     return -(-size // _MIB) * _MIB
-
-
-def _single(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error that started a group's end; the others are its consequences."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

@@ -52,7 +52,7 @@ class Jail:
             *("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"),
             *("--unshare-cgroup-try", "--hostname", "machine", "--clearenv"),
             *self._view(),
-            *_drop_privileges(),
+            *_drop_privileges(self.devices),
             str(self.program),
             *arguments,
         ]
@@ -82,13 +82,18 @@ class Jail:
         return [*options, "--remount-ro", "/", "--"]
 
 
-def _drop_privileges() -> list[str]:
-    """As root, become a user that nobody is; otherwise bubblewrap has dropped all there was."""
+def _drop_privileges(devices: tuple[Path, ...]) -> list[str]:
+    """As root, become a user that nobody is; otherwise bubblewrap has dropped all there was.
+
+    The only groups kept are those that own the devices, as ``kvm`` owns ``/dev/kvm``.
+    """
     if os.geteuid() != 0:
         return []
     uid = _FIRST_UID + secrets.randbelow(_UIDS)
+    groups = ",".join(sorted({str(device.stat().st_gid) for device in devices} - {"0"}))
     return [
-        *(_find("setpriv", "util-linux"), f"--reuid={uid}", f"--regid={uid}", "--clear-groups"),
+        *(_find("setpriv", "util-linux"), f"--reuid={uid}", f"--regid={uid}"),
+        f"--groups={groups}" if groups else "--clear-groups",
         *("--no-new-privs", "--inh-caps=-all", "--bounding-set=-all", "--"),
     ]
 

@@ -1,7 +1,7 @@
 """Limits on the workload by the guest kernel's cgroup v2.
 
-Two levels: ``workload`` holds the limits of the whole session; below it every command has a group of
-its own, so that its processes can be counted, measured and killed together whatever they do.
+Two levels: ``workload`` holds the limits of the whole session; below it every command has a group
+of its own, so that its processes can be counted, measured and killed together whatever they do.
 See ``Documentation/admin-guide/cgroup-v2.rst`` in the kernel's source.
 """
 
@@ -25,7 +25,7 @@ class Group:
     """One cgroup. Paths are the agent's own; the workload never sees this file system."""
 
     def __init__(self, name: str, parent: Group | None = None) -> None:
-        self.path = f"{parent.path if parent else ROOT}/{name}"
+        self.path: str = f"{parent.path if parent else ROOT}/{name}"
         os.mkdir(self.path)
 
     def delegate(self) -> None:

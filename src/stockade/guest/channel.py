@@ -75,7 +75,7 @@ class Channel:
         return self.connection.sendable(stream)
 
     def send(self, stream: int, data: bytes) -> None:
-        """Send ``data``, for which there is ``room``; lost when the host has just reset the stream."""
+        """Send ``data``, for which there is ``room``; lost if the host has just reset it."""
         with contextlib.suppress(StreamClosedError):
             self.connection.send(stream, data)
 

@@ -10,7 +10,6 @@ import termios
 import time
 from typing import TYPE_CHECKING, Any
 
-from stockade.guest.cgroups import Group
 from stockade.guest.pumps import InputPump, OutputPump
 from stockade.guest.rootfs import TERMINALS
 from stockade.guest.spawn import Context, Streams, spawn
@@ -18,6 +17,7 @@ from stockade.guest.spawn import Context, Streams, spawn
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from stockade.guest.cgroups import Group
     from stockade.guest.channel import Channel
     from stockade.guest.loop import Loop
 

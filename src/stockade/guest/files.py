@@ -82,7 +82,7 @@ def describe(path: bytes) -> None:
 def list_folder(path: bytes) -> None:
     """Write one JSON line per entry of the folder, sorted by name, at most 100,000."""
     with os.scandir(path) as entries:
-        listed = []
+        listed: list[os.DirEntry[bytes]] = []
         for entry in entries:
             if len(listed) == _LISTING_LIMIT:
                 raise OSError(0, f"more than {_LISTING_LIMIT} entries", path)

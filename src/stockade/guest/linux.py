@@ -43,7 +43,7 @@ def pivot_root(new_root: str, put_old: str) -> None:
 
 
 def clone_tree(path: str) -> int:
-    """open_tree(2) with OPEN_TREE_CLONE: a descriptor of a detached copy of the mount at ``path``."""
+    """open_tree(2) with OPEN_TREE_CLONE: a descriptor of a detached copy of a mount."""
     flags = 0x1 | os.O_CLOEXEC | 0x8000  # OPEN_TREE_CLONE, AT_RECURSIVE
     fd = _libc.syscall(428, _AT_FDCWD, os.fsencode(path), ctypes.c_uint(flags))
     _check(min(fd, 0), path)

@@ -39,8 +39,8 @@ def assemble(*, scratch: int, shared_memory: int, grants: Sequence[Mapping[str, 
     """Build the tree and return a descriptor of the mount namespace that has it as its root.
 
     ``scratch`` and ``shared_memory`` bound, in bytes, what can be written to files and to
-    ``/dev/shm``. Each grant names its ``disk`` (a virtio serial), its ``target`` in the new root, its
-    ``access``, and, when one file rather than a folder is granted, its ``file`` name on the disk.
+    ``/dev/shm``. Each grant names its ``disk`` (a virtio serial), its ``target`` in the new root,
+    its ``access``, and, when it is one file and no folder, its ``file`` name on the disk.
     """
     linux.mount("tmpfs", SCRATCH, "tmpfs", _INERT, f"size={scratch},mode=0755")
     linux.mount("devpts", TERMINALS, "devpts", linux.MS_NOSUID | linux.MS_NOEXEC, "ptmxmode=0666")

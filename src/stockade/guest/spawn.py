@@ -6,7 +6,6 @@ them; privileges are forgone last, when nothing needs them any more.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import signal
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from stockade.guest.cgroups import Group
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # as POSIX shells have it (XCU 2.8.2)
-_RESTORED = (signal.SIGPIPE, signal.SIGCHLD, signal.SIGINT, signal.SIGTERM)
+_RESTORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGINT, signal.SIGTERM)
 
 
 class Context(NamedTuple):
@@ -45,8 +44,8 @@ class Streams(NamedTuple):
 def spawn(context: Context, streams: Streams, body: Callable[[], None]) -> int:
     """Fork a contained child that runs ``body`` and then ends; return its process id.
 
-    An ``OSError`` that ``body`` lets through is written to standard error as one line, and the
-    child ends with 127 if something was not found, else 126.
+    Whatever goes wrong before ``body`` has taken over is one line on standard error, and ends the
+    child with 126, or with 127 when it is a ``CommandNotFoundError``.
     """
     pid = os.fork()
     if pid:
@@ -65,10 +64,14 @@ def spawn(context: Context, streams: Streams, body: Callable[[], None]) -> int:
         signal.set_wakeup_fd(-1)
         body()
         code = 0
+    except CommandNotFoundError as error:
+        code = NOT_FOUND
+        _report(str(error))
     except OSError as error:
-        code = NOT_FOUND if error.errno == errno.ENOENT else NOT_EXECUTABLE
         subject = f"{os.fsdecode(error.filename)}: " if error.filename else ""
-        os.write(2, f"stockade: {subject}{error.strerror}\n".encode(errors="surrogateescape"))
+        _report(f"{subject}{error.strerror}")
+    except BaseException as error:  # noqa: BLE001 - a child that fails silently helps nobody
+        _report(f"cannot start the command: {error!r}")
     finally:
         os._exit(code)
 
@@ -80,28 +83,44 @@ def execute(argv: list[bytes], env: dict[bytes, bytes], cwd: bytes) -> Callable[
     """
 
     def body() -> NoReturn:
-        try:
-            os.chdir(cwd)
-        except OSError as error:
-            raise OSError(
-                error.errno, f"cannot enter the working directory: {error.strerror}", cwd
-            ) from None
-        try:
-            os.execvpe(argv[0], argv, env)
-        except OSError as error:
-            raise OSError(error.errno, _why(argv[0], error), argv[0]) from None
+        os.chdir(cwd)
+        refused: OSError | None = None
+        for program in _candidates(argv[0], env.get(b"PATH", b"")):
+            try:
+                os.execve(program, argv, env)  # noqa: S606 - no shell is the point
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except PermissionError as error:  # another folder of PATH may have one that may run
+                refused = error
+        if refused:
+            raise refused
+        where = "such file" if b"/" in argv[0] else "such command in the machine's PATH"
+        raise CommandNotFoundError(f"{os.fsdecode(argv[0])}: no {where}")
 
     return body
 
 
-def _why(program: str, error: OSError) -> str:
-    if error.errno == errno.ENOENT and "/" not in program:
-        return "no such command in the machine's PATH"
-    return f"cannot execute: {error.strerror}"
+class CommandNotFoundError(Exception):
+    """No file of the machine is the program that was asked for."""
+
+
+def _candidates(name: bytes, path: bytes) -> list[bytes]:
+    """The files that ``name`` may mean, in the order of PATH (execvp(3)).
+
+    Not ``os.execvpe``: it imports modules, which the child can no longer find in the image's tree.
+    """
+    if b"/" in name:
+        return [name]
+    return [folder + b"/" + name for folder in path.split(b":") if folder]
+
+
+def _report(message: str) -> None:
+    line = message.encode("utf-8", errors="surrogateescape").replace(b"\n", b" ")
+    os.write(2, b"stockade: " + line[:1000] + b"\n")
 
 
 def _take(streams: Streams) -> None:
-    """Make the streams 0, 1 and 2, a session leader's terminal if they are one, and drop the rest."""
+    """Make the streams 0, 1 and 2, a new session's terminal if they are one; drop the rest."""
     os.setsid()
     if streams.terminal:
         fcntl.ioctl(streams.stdin, termios.TIOCSCTTY, 0)

@@ -14,15 +14,18 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio import to_thread
 
 from stockade.model.errors import ImageError
 from stockade.sandbox.images.programs import no_space
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 _POLL_SECONDS = 0.1
 
@@ -34,7 +37,9 @@ class Cache:
         self.root = root
 
     @asynccontextmanager
-    async def lock(self, name: str, *, waiting: Callable[[], None] | None = None) -> AsyncIterator[None]:
+    async def lock(
+        self, name: str, *, waiting: Callable[[], None] | None = None
+    ) -> AsyncIterator[None]:
         """Hold the lock ``name``; of several processes that build one thing, one builds.
 
         ``waiting`` is called once if another process holds the lock.
@@ -169,5 +174,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-

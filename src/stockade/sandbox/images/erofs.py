@@ -11,7 +11,7 @@ What happens to each kind of file:
 * sparse files: holes cost no space in the image; their apparent size counts towards ``limit``;
 * FIFOs, sockets and device nodes: recorded as such and never opened. The guest mounts every image
   ``nodev``, so a device node there is inert;
-* names of 255 bytes, and paths that come to 4096 bytes: refused, since mkfs.erofs 1.5 cannot read them.
+* names of 255 bytes, and paths that come to 4096 bytes: refused; mkfs.erofs 1.5 cannot read them.
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ import contextlib
 import errno
 import os
 import re
-from collections.abc import Collection
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from anyio import to_thread
 
 from stockade.model.errors import ImageError
 from stockade.sandbox.images.programs import Finished, clean_env, failure, no_space, run
 from stockade.sandbox.images.tree import first_unreadable, survey
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
 
 PACKAGE = "erofs-utils"
 DEFAULT_LIMIT = 16 * 1024**3
@@ -53,8 +56,8 @@ async def pack(
     """Write ``tree`` as an erofs image to ``target`` and return the image's size in bytes.
 
     ``target`` is a path, or the descriptor of an open file, which may be an anonymous one
-    (``O_TMPFILE``, memfd) so that the image never has a name. ``owner`` is the (uid, gid) that every
-    file gets. ``exclude`` names paths relative to ``tree`` that are left out with all below them.
+    (``O_TMPFILE``, memfd) so that the image never has a name. ``owner`` is the (uid, gid) that
+    every file gets. ``exclude`` names paths relative to ``tree``, left out with all below them.
     """
     excluded = frozenset(os.fsencode(path).strip(b"/") for path in exclude)
     found = await to_thread.run_sync(survey, tree, excluded, limit)
@@ -67,17 +70,22 @@ async def pack(
         if finished.returncode == 0:
             return os.fstat(target).st_size
     else:
-        try:
-            finished = await run(
-                ["mkfs.erofs", *options, target, tree], package=PACKAGE, env=_env()
-            )
+        with _removed_on_failure(target):
+            argv = ["mkfs.erofs", *options, target, tree]
+            finished = await run(argv, package=PACKAGE, env=_env())
             if finished.returncode == 0:
-                return target.stat().st_size
-        except BaseException:
-            target.unlink(missing_ok=True)
-            raise
-        target.unlink(missing_ok=True)
+                return (await to_thread.run_sync(target.stat)).st_size
+            raise await to_thread.run_sync(_explain, finished, tree, excluded)
     raise await to_thread.run_sync(_explain, finished, tree, excluded)
+
+
+@contextlib.contextmanager
+def _removed_on_failure(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def command_options(

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from anyio import to_thread
 
 from stockade.sandbox.images.programs import check, clean_env
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # The agent's own part of the boot, written with the agent.
 INIT = Path(__file__).parents[2] / "guest" / "initramfs" / "init.sh"
@@ -29,7 +32,7 @@ async def write_initramfs(
     listing = scratch / "initramfs.names"
     listing.write_text("\n".join(names) + "\n")
     script = (
-        'cd "$1" && exec cpio --create --format=newc --reproducible --owner=0:0 --quiet < "$2" > "$3"'
+        'cd "$1" && exec cpio --create --format=newc --reproducible --owner=0:0 --quiet <"$2" >"$3"'
     )
     await check(["/bin/cpio", "--version"], package="cpio", doing="run cpio")
     await check(
@@ -40,9 +43,7 @@ async def write_initramfs(
     )
 
 
-def _arrange(
-    tree: Path, busybox: Path, modules: Sequence[Path], init: Path | None
-) -> list[str]:
+def _arrange(tree: Path, busybox: Path, modules: Sequence[Path], init: Path | None) -> list[str]:
     """Lay the files out and return their names in the archive's order."""
     for name in _DIRECTORIES:
         (tree / name).mkdir(parents=True)

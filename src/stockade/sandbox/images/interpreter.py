@@ -33,7 +33,7 @@ _MOUNT_POINTS = ("proc", "sys", "dev", "run", "tmp", "mnt", "etc")
 
 
 async def trim(unpacked: Path, tree: Path) -> None:
-    """Make ``tree`` a root directory in which the agent's interpreter runs, from unpacked packages."""
+    """Make ``tree`` a root in which the agent's interpreter runs, from unpacked packages."""
     await to_thread.run_sync(_copy_library, unpacked, tree)
     await _copy_linked(unpacked, tree)
     await compile_all(tree, _LIBRARY)
@@ -45,10 +45,11 @@ async def compile_all(tree: Path, directory: str) -> None:
     Unchecked: the guest never looks at the source, so no file time can make a .pyc stale. It works
     without root and whatever Python the host has, as the tree's own linker starts it.
     """
-    argv = [
-        tree / _LINKER, "--library-path", _search_path(tree), tree / PYTHON, "-I", "-m", "compileall",
-        "-q", "-f", "--invalidation-mode", "unchecked-hash", "-s", tree, "-p", "/", tree / directory,
-    ]  # fmt: skip
+    argv: list[str | bytes | Path] = [
+        *(tree / _LINKER, "--library-path", _search_path(tree), tree / PYTHON, "-I"),
+        *("-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash"),
+        *("-s", tree, "-p", "/", tree / directory),
+    ]
     await check(
         argv,
         package="libc-bin",

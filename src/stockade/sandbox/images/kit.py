@@ -1,10 +1,10 @@
 """The kit: the part of the runtime that comes from Debian packages and changes only with them.
 
-    vmlinuz      the kernel
-    modules/     the modules that boot a machine; ``order`` lists them in load order
-    busybox      statically linked
-    tree/        a root directory with the agent's interpreter, compiled
-    kit.json     the versions of all packages involved, and the drift from the lock
+vmlinuz      the kernel
+modules/     the modules that boot a machine; ``order`` lists them in load order
+busybox      statically linked
+tree/        a root directory with the agent's interpreter, compiled
+kit.json     the versions of all packages involved, and the drift from the lock
 """
 
 from __future__ import annotations
@@ -14,19 +14,22 @@ import shutil
 import tempfile
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from anyio import to_thread
 from pydantic import ValidationError
 
 from stockade.model.errors import ImageError
 from stockade.sandbox.images import interpreter, modules
-from stockade.sandbox.images.cache import Cache
 from stockade.sandbox.images.locks import Lock, load_lock, parse_lock
 from stockade.sandbox.images.manifest import ImageFacts
 from stockade.sandbox.images.mmdebstrap import Recipe, bootstrap
 from stockade.sandbox.images.programs import check
 from stockade.sandbox.images.progress import Part, Progress
 from stockade.sandbox.images.sources.debian import warn_of_drift
+
+if TYPE_CHECKING:
+    from stockade.sandbox.images.cache import Cache
 
 LOCK = "runtime"
 PACKAGES = ("linux-image-cloud-amd64", "python3-minimal", "libpython3.11-stdlib", "busybox-static")
@@ -35,8 +38,9 @@ PACKAGES = ("linux-image-cloud-amd64", "python3-minimal", "libpython3.11-stdlib"
 def kit_key(lock: Lock) -> str:
     """Return the fingerprint of what a kit is made of: the lock, and the code that makes it."""
     parts = [lock.text().encode(), *(name.encode() for name in PACKAGES)]
-    parts += [Path(module.__file__).read_bytes() for module in (interpreter, modules)]
-    parts += [Path(__file__).read_bytes(), _hook().encode()]
+    here = Path(__file__)
+    makers = (here, here.with_name("interpreter.py"), here.with_name("modules.py"))
+    parts += [*(maker.read_bytes() for maker in makers), _hook().encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 

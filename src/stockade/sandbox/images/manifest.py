@@ -45,7 +45,11 @@ class ImageManifest(ImageFacts):
     def of(cls, facts: ImageFacts, *, digest: str, name: str, size: int) -> ImageManifest:
         """Complete a source's facts with the store's."""
         return cls(
-            **dict(facts), digest=digest, name=name, size=size, created=datetime.now(UTC).replace(microsecond=0)
+            **dict(facts),
+            digest=digest,
+            name=name,
+            size=size,
+            created=datetime.now(UTC).replace(microsecond=0),
         )
 
     def text(self) -> str:

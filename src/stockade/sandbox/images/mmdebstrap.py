@@ -14,19 +14,22 @@ import pwd
 import re
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from stockade.model.errors import ImageError
 from stockade.sandbox.images.apt import RELEASE, host_sources
 from stockade.sandbox.images.cache import disk_errors, remove_tree, scratch_directory
-from stockade.sandbox.images.locks import Lock
 from stockade.sandbox.images.programs import Finished, clean_env, failure, find_program, run
-from stockade.sandbox.images.progress import Progress
 from stockade.sandbox.images.stages import Stages
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from stockade.sandbox.images.locks import Lock
+    from stockade.sandbox.images.progress import Progress
 
 ARCHITECTURE = "amd64"
 
@@ -36,7 +39,9 @@ _LEFT_OUT = (
     "/usr/share/doc/*", "/usr/share/doc-base/*", "/usr/share/bug/*",
 )  # fmt: skip
 _KEPT = ("/usr/share/doc/*/copyright",)
-_UNREACHABLE = re.compile(r"Could not resolve|Temporary failure|Could not connect|Unable to connect")
+_UNREACHABLE = re.compile(
+    r"Could not resolve|Temporary failure|Could not connect|Unable to connect"
+)
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,7 @@ def check_host() -> None:
 
 
 def explain(finished: Finished) -> ImageError:
-    """Describe a failed build in one line: the first error is the cause, the rest are its effects."""
+    """Describe a failed build in one line: the first error is the cause, the rest its effects."""
     doing = "build from Debian packages"
     errors = re.findall(r"^E: (.*\S)", finished.stderr, re.MULTILINE)
     if _UNREACHABLE.search(finished.stderr):

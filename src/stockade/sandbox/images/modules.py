@@ -7,9 +7,12 @@ depmod is needed on the host.
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stockade.model.errors import ImageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # Disk, console and file systems of a QEMU microvm; all else is built into Debian's cloud kernel.
 BOOT_MODULES = (

@@ -14,14 +14,18 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
-from anyio.abc import ByteReceiveStream, Process
 
 from stockade.model.errors import ImageError, MissingToolError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from anyio.abc import ByteReceiveStream, Process
 
 # The guard ignores TERM because it belongs to the group that it ends. $1 is the pipe.
 _GUARD = (

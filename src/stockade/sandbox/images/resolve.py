@@ -5,12 +5,15 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stockade.model.errors import ImageError
-from stockade.sandbox.images.sources.base import ImageSource
 from stockade.sandbox.images.sources.debian import DebianPython
 from stockade.sandbox.images.sources.directory import DirectoryImage
 from stockade.sandbox.images.sources.oci import OciImage
+
+if TYPE_CHECKING:
+    from stockade.sandbox.images.sources.base import ImageSource
 
 BUILT_IN = {DebianPython.name: DebianPython}
 

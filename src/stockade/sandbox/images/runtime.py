@@ -129,5 +129,3 @@ def _prune(newest: Path) -> None:
     others = [path for path in newest.parent.iterdir() if path != newest]
     for path in sorted(others, key=lambda path: path.stat().st_mtime)[: -(_KEPT - 1)]:
         remove_tree(path)
-
-

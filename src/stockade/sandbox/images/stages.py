@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from stockade.sandbox.images.progress import Progress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stockade.sandbox.images.progress import Progress
 
 # Each counted line moves the bar; the shares are those of the time measured for a full image.
 _COUNTED = {"Get:": 0.20, "Unpacking ": 0.35, "Setting up ": 0.25}

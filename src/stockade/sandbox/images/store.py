@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio import from_thread, to_thread
@@ -23,7 +22,13 @@ from stockade.model.errors import ImageError
 from stockade.sandbox.images.cache import Cache, disk_errors, remove_tree
 from stockade.sandbox.images.manifest import ImageManifest, parse_manifest
 from stockade.sandbox.images.progress import Part, Progress
-from stockade.sandbox.images.sources.base import ImageSource
+
+if TYPE_CHECKING:
+    import builtins
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from stockade.sandbox.images.sources.base import ImageSource
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 # Shorter prefixes would too easily be the start of a name.
@@ -46,14 +51,15 @@ class ImageStore:
         self._images = root / "images"
         self._keys = root / "keys"
 
-    def list(self) -> list[Image]:
+    def list(self) -> builtins.list[Image]:
         """Return all images, oldest first."""
         if not self._images.is_dir():
             return []
         with disk_errors(self._images):
             found = [self._load(path.name) for path in self._images.iterdir()]
         return sorted(
-            (image for image in found if image), key=lambda image: (image.manifest.created, image.path)
+            (image for image in found if image),
+            key=lambda image: (image.manifest.created, image.path),
         )
 
     def find(self, name: str, *, verify: bool = False) -> Image | None:
@@ -68,7 +74,7 @@ class ImageStore:
             _verify(matches[-1])
         return matches[-1]
 
-    def remove(self, name: str) -> list[Image]:
+    def remove(self, name: str) -> builtins.list[Image]:
         """Remove all images of that name, or the one whose digest starts so; return them."""
         matches = self._matching(name)
         if not matches:
@@ -81,7 +87,7 @@ class ImageStore:
         return matches
 
     async def get(self, source: ImageSource, progress: Progress, *, rebuild: bool = False) -> Image:
-        """Return the image of ``source``; build it if it is not there, or if ``rebuild`` is true."""
+        """Return the image of ``source``; build it if it is not there, or if ``rebuild``."""
         key = await source.key()
         if not rebuild and (image := self._by_key(key)):
             return image
@@ -143,7 +149,7 @@ class ImageStore:
             return None
         return Image(directory / "root.erofs", manifest)
 
-    def _matching(self, name: str) -> list[Image]:
+    def _matching(self, name: str) -> builtins.list[Image]:
         images = self.list()
         if named := [image for image in images if image.manifest.name == name]:
             return named
@@ -151,7 +157,9 @@ class ImageStore:
             return []
         found = [image for image in images if image.manifest.digest.startswith(name)]
         if len(found) > 1:
-            raise ImageError(f"{name} is the start of {len(found)} digests", hint="Give more of it.")
+            raise ImageError(
+                f"{name} is the start of {len(found)} digests", hint="Give more of it."
+            )
         return found
 
 

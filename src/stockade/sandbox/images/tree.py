@@ -1,4 +1,4 @@
-"""Walk a directory tree without following symbolic links: measure it, or find what is wrong with it.
+"""Walk a directory tree without following symbolic links: measure it, or find what is wrong.
 
 Names are bytes throughout, as a file name need not be text.
 """
@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stockade.model.errors import ImageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 # mkfs.erofs 1.5 cuts a name of 255 bytes short, and aborts on a path that overflows PATH_MAX.
 _NAME_LIMIT = 254
@@ -29,7 +32,9 @@ class Survey:
     sparse: bool
 
 
-def walk(tree: Path, excluded: frozenset[bytes] = frozenset()) -> Iterator[tuple[bytes, os.stat_result]]:
+def walk(
+    tree: Path, excluded: frozenset[bytes] = frozenset()
+) -> Iterator[tuple[bytes, os.stat_result]]:
     """Yield (path relative to ``tree``, lstat) of everything below it, in sorted order.
 
     A directory comes before its contents. One that cannot be read or has vanished raises OSError.
@@ -65,7 +70,7 @@ def survey(tree: Path, excluded: frozenset[bytes], limit: int) -> Survey:
             if len(os.path.basename(path)) > _NAME_LIMIT or root_length + len(path) > _PATH_LIMIT:  # noqa: PTH119 - bytes
                 raise ImageError(
                     f"cannot pack {tree}: the name of {_short(path)} is too long",
-                    hint=f"Use names of up to {_NAME_LIMIT} bytes and paths of up to {_PATH_LIMIT}.",
+                    hint=f"Keep names to {_NAME_LIMIT} bytes and paths to {_PATH_LIMIT}.",
                 )
             if stat.S_ISREG(found.st_mode):
                 size += found.st_size
@@ -80,7 +85,7 @@ def survey(tree: Path, excluded: frozenset[bytes], limit: int) -> Survey:
         where = os.fsdecode(error.filename) if error.filename else str(tree)
         raise ImageError(
             f"cannot pack {tree}: {where!r}: {error.strerror}",
-            hint="Check that the path is right and readable, and that nothing changes it meanwhile.",
+            hint="Check that the path is readable, and that nothing changes it meanwhile.",
         ) from error
     return Survey(files, size, sparse)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from stockade.sandbox.images.manifest import ImageFacts
-from stockade.sandbox.images.progress import Progress
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from stockade.sandbox.images.manifest import ImageFacts
+    from stockade.sandbox.images.progress import Progress
 
 
 class ImageSource(Protocol):

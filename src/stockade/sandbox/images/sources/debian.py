@@ -10,13 +10,17 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from importlib import resources
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stockade.sandbox.images.erofs import command_options
 from stockade.sandbox.images.locks import Lock, load_lock, parse_lock
 from stockade.sandbox.images.manifest import Drift, ImageFacts
 from stockade.sandbox.images.mmdebstrap import ARCHITECTURE, Recipe, bootstrap
-from stockade.sandbox.images.progress import Progress
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from stockade.sandbox.images.progress import Progress
 
 PACKAGES = ("python3", "python3-pytest", "git", "ca-certificates", "iproute2", "procps")
 _ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}

@@ -10,15 +10,19 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from anyio import to_thread
 
 from stockade.model.errors import ImageError
 from stockade.sandbox.images.erofs import pack
 from stockade.sandbox.images.manifest import ImageFacts
-from stockade.sandbox.images.progress import Progress
 from stockade.sandbox.images.tree import walk
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from stockade.sandbox.images.progress import Progress
 
 _VERSION = 1
 

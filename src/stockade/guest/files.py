@@ -53,8 +53,11 @@ def operation(request: dict[str, Any]) -> Callable[[], NoReturn]:
 def read(path: bytes) -> None:
     """Write the file's bytes to standard output. Only regular files: a pipe could block forever."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        raise OSError(0, "not a regular file", path)
+    kind = os.fstat(fd).st_mode
+    if stat.S_ISDIR(kind):
+        raise IsADirectoryError(errno.EISDIR, "Is a directory", path)
+    if not stat.S_ISREG(kind):
+        raise OSError(errno.EINVAL, "Not a regular file", path)
     while chunk := os.read(fd, _CHUNK):
         _write_all(1, chunk)
 

@@ -46,7 +46,7 @@ class MachineKilledError(MachineError):
 class RequestError(StockadeError):
     """The agent in the machine refused or failed one request; the machine itself goes on.
 
-    ``kind`` is the agent's word for it, such as ``not-found``; see ``stockade.wire.messages``.
+    ``kind`` is the name of the system's error, such as ``ENOENT`` (errno(3)).
     """
 
     def __init__(self, message: str, *, kind: str, hint: str = "") -> None:

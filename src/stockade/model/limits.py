@@ -99,7 +99,8 @@ class Limits(BaseModel):
 
     cpus: Annotated[int, _count(1, 64)] = Field(default=1, description="Processors of the machine.")
     memory: Annotated[int, _size(64 * MIB, TIB)] = Field(
-        default=512 * MIB, description="Memory of the machine, its kernel included."
+        default=512 * MIB,
+        description="Memory that all commands in the machine may hold together, scratch apart.",
     )
     processes: Annotated[int, _count(1, 32_768)] = Field(
         default=256, description="Processes and threads alive at once."

@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
-
-import anyio
 
 from stockade.model.errors import MachineKilledError
 from stockade.model.exitcodes import KILLED
 from stockade.model.outcome import Outcome, Usage
-from stockade.sandbox.converse import first_cause
+from stockade.sandbox.converse import converse
 from stockade.sandbox.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 
     from stockade.model.profile import Profile
     from stockade.sandbox.images.progress import Progress
@@ -78,7 +77,10 @@ async def run(
     try:
         async with box:
             process = await box.start(argv, terminal=terminal)
-            outcome = await _converse(box, process, streams, started)
+            beside = [partial(_feed, process, streams.input())]
+            if started:
+                beside.append(partial(started, box, process))
+            outcome = await converse(process, streams.give_output, streams.give_error, *beside)
     except MachineKilledError as error:
         wall = time.monotonic() - begun
         outcome = Outcome(KILLED, None, None, str(error), Usage(wall=wall))
@@ -96,38 +98,11 @@ async def run(
     )
 
 
-async def _converse(
-    box: Sandbox,
-    process: Process,
-    streams: Streams,
-    started: Callable[[Sandbox, Process], Coroutine[Any, Any, None]] | None,
-) -> Outcome:
-    """Carry the command's streams until it ends."""
-
-    async def feed() -> None:
-        try:
-            async for chunk in streams.input():
-                await process.stdin.send(chunk)
-        except BrokenPipeError:
-            return  # the command reads no more; the rest of the input is nobody's
-        process.stdin.end()
-
-    async def drain(
-        read: Callable[[], Awaitable[bytes]], give: Callable[[bytes], Awaitable[None]]
-    ) -> None:
-        while chunk := await read():
-            await give(chunk)
-
+async def _feed(process: Process, chunks: AsyncIterator[bytes]) -> None:
+    """Give the command its input until it reads no more."""
     try:
-        async with anyio.create_task_group() as beside:
-            beside.start_soon(feed)
-            if started:
-                beside.start_soon(started, box, process)
-            async with anyio.create_task_group() as outputs:
-                outputs.start_soon(drain, process.read_stdout, streams.give_output)
-                outputs.start_soon(drain, process.read_stderr, streams.give_error)
-                outcome = await process.wait()
-            beside.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        raise first_cause(group) from None
-    return outcome
+        async for chunk in chunks:
+            await process.stdin.send(chunk)
+    except BrokenPipeError:
+        return  # the rest of the input is nobody's
+    process.stdin.end()

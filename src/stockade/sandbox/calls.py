@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+import anyio
 
 from stockade.model.errors import MachineError, RequestError
 from stockade.wire.errors import ProtocolError
 from stockade.wire.messages import MessageReader, encode_message
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from stockade.sandbox.channel import Channel, Stream
 
 _ANSWER_LIMIT = 64 * 1024  # bytes; the agent's answers are a few hundred
+_PATIENCE = 60.0  # seconds for an answer that a healthy agent gives in milliseconds
 
 
 class Call:
@@ -56,13 +62,23 @@ class Call:
         self._stream.abandon(reason)
 
 
+@contextmanager
+def patience() -> Iterator[None]:
+    """Raise ``MachineError`` when the body takes longer than any healthy agent needs to answer."""
+    with anyio.move_on_after(_PATIENCE) as scope:
+        yield
+    if scope.cancelled_caught:
+        raise MachineError(f"the machine did not answer within {_PATIENCE:g} s")
+
+
 async def call(channel: Channel, **request: Any) -> dict[str, Any]:
     """Ask one thing and return the one answer."""
     asked = Call(channel)
     try:
-        await asked.say(request)
-        asked.end()
-        return await asked.answer()
+        with patience():
+            await asked.say(request)
+            asked.end()
+            return await asked.answer()
     except BaseException:
         asked.abandon("no longer wanted")
         raise

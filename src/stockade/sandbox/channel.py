@@ -154,6 +154,11 @@ class Stream:
         self._ended = self._sent_all = False
         self._reset: str | None = None
 
+    @property
+    def ended(self) -> bool:
+        """Whether the agent sends no more; what it has sent may still wait to be received."""
+        return self._ended or self._reset is not None
+
     async def receive(self, most: int = 1 << 16) -> bytes:
         """Return the next bytes, or b"" after the last; raise ``MachineError`` if cut off."""
         while not self._received:

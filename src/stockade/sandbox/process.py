@@ -11,7 +11,7 @@ from stockade.model import exitcodes
 from stockade.model.errors import MachineError
 from stockade.model.outcome import Limit, Outcome, Usage
 from stockade.model.quantities import format_duration, format_size
-from stockade.sandbox.calls import Call
+from stockade.sandbox.calls import Call, patience
 
 if TYPE_CHECKING:
     from stockade.model.limits import Limits
@@ -55,8 +55,11 @@ class Process:
         self._stdout.end()
         size = self._terminal
         tty = {"rows": size.rows, "columns": size.columns} if size else None
-        await self._call.say({**request, **streams, "tty": tty, "cpu_time": self._limits.cpu_time})
-        self._expect(await self._call.answer(), "started")
+        with patience():
+            await self._call.say(
+                {**request, **streams, "tty": tty, "cpu_time": self._limits.cpu_time}
+            )
+            self._expect(await self._call.answer(), "started")
         self._started = anyio.current_time()
 
     async def read_stdout(self) -> bytes:
@@ -83,7 +86,9 @@ class Process:
         left = self._started + self._limits.wall_time - anyio.current_time()
         with anyio.move_on_after(left):
             try:
-                return self._judge(self._expect(await self._call.answer(), "exited"))
+                answer = self._expect(await self._call.answer(), "exited")
+                self._expect_all_output()
+                return self._judge(answer)
             except (MachineError, BrokenPipeError):
                 if self._limit is None:
                     raise
@@ -144,6 +149,11 @@ class Process:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise MachineError(f"the machine broke the protocol: {error!r} in a report") from None
+
+    def _expect_all_output(self) -> None:
+        """Check that all output came before the end, so that nobody waits for more of it."""
+        if not all(stream.ended for stream in (self._stdout, self._stderr) if stream):
+            raise MachineError("the machine broke the protocol: a command ended before its output")
 
     @staticmethod
     def _expect(answer: dict[str, Any], event: str) -> dict[str, Any]:

@@ -182,7 +182,7 @@ def memory_peak() -> int:
 
 
 def test_damaged_conversations_are_events_or_a_protocol_error() -> None:
-    rng = Random(SEED)  # noqa: S311  # repeatable, not secret
+    rng = Random(SEED)  # repeatable, not secret
     corpus = [transcript(rng) for _ in range(200)]
     peak = memory_peak()
     accepted, rules = 0, set[str]()
@@ -214,7 +214,7 @@ def test_damaged_conversations_are_events_or_a_protocol_error() -> None:
 
 
 def test_damaged_messages_are_messages_or_a_protocol_error() -> None:
-    rng = Random(SEED)  # noqa: S311  # repeatable, not secret
+    rng = Random(SEED)  # repeatable, not secret
     corpus = [encode_message(message) for message in SAMPLE_MESSAGES]
     peak = memory_peak()
     accepted, rules = 0, set[str]()

@@ -180,7 +180,7 @@ class Sandbox:
         with anyio.move_on_after(_BOOT) as patience:
             await self._channel.ready()
         if patience.cancelled_caught:
-            raise MachineError(f"the machine did not start within {_BOOT:.0f} s")
+            raise MachineError(f"the machine did not start within {_BOOT:g} s")
         begun = self._lap("boot", begun)
         self._register(self._machine.pid)
         await self._configure(image, grants)

@@ -6,13 +6,14 @@ Each wrapper raises ``OSError`` with the call's errno. Constants are from the ke
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
-MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 32, 4096, 16384, 1 << 18
+MS_REC, MS_PRIVATE = 16384, 1 << 18
 MNT_DETACH = 2
 CLONE_NEWNS = 0x00020000
-PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 4, 24, 38
+PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 24, 38
 _LAST_CAPABILITY = 63
 _AT_FDCWD = -100
 _POWER_OFF = 0x4321FEDC
@@ -74,14 +75,12 @@ def power_off() -> None:
 def forgo_privileges() -> None:
     """Make sure that neither this process nor anything it executes can gain a privilege.
 
-    See prctl(2) and ``Documentation/userspace-api/no_new_privs.rst`` in the kernel's source.
+    To be called while still root, or the bounding set stays. See prctl(2) and
+    ``Documentation/userspace-api/no_new_privs.rst`` in the kernel's source.
     """
     _check(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     for capability in range(_LAST_CAPABILITY + 1):
         if _libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
-            break  # past the last capability that this kernel knows
-
-
-def forbid_tracing() -> None:
-    """Keep other processes of the same user from attaching to this one (PR_SET_DUMPABLE)."""
-    _check(_libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+            if ctypes.get_errno() == errno.EINVAL:
+                break  # past the last capability that this kernel knows
+            _check(-1)

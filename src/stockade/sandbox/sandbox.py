@@ -174,6 +174,7 @@ class Sandbox:
             stack.push_async_callback(self._machine.close)
         begun = self._lap("launch", begun)
         self._channel = Channel(self._machine.channel)
+        stack.callback(self._channel.fail, MachineError("the machine is closed"))
         tasks = await stack.enter_async_context(anyio.create_task_group())
         stack.callback(tasks.cancel_scope.cancel)
         tasks.start_soon(self._serve, self._machine, self._channel)

@@ -8,7 +8,6 @@ themselves can be trusted.
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
@@ -112,28 +111,20 @@ def _marked_boot(image: Image, runtime: Runtime, initramfs: Path) -> dict[str, f
         pass_fds=[info_write, theirs.fileno(), *(disk.fd for disk in disks)],
         env={},
     ) as process:
-        for fd in (info_write, *(disk.fd for disk in disks)):
-            os.close(fd)
-        theirs.close()
-        info = json.loads(os.read(info_read, 4096))
-        os.close(info_read)
-        moments["jail"] = time.perf_counter()
-        assert process.stdout is not None
-        uptime, line = 0.0, b""
-        for line in process.stdout:
-            for mark in (_FIRST, _MOUNTED, _LAST):
-                if line.startswith(mark.encode()):
-                    moments[mark] = time.perf_counter()
-            if line.startswith(_MOUNTED.encode()):
-                uptime = float(line.split()[1])
-            if line.startswith(_LAST.encode()):
-                break
-        if _LAST not in moments:
-            raise SystemExit(f"the machine ended: {line.decode(errors='replace').strip()}")
-        ours.recv(1)
-        moments["hello"] = time.perf_counter()
-        ours.close()
-        os.kill(info["child-pid"], 9)
+        try:
+            for fd in (info_write, *(disk.fd for disk in disks)):
+                os.close(fd)
+            theirs.close()
+            while b"}" not in os.read(info_read, 4096):
+                pass
+            moments["jail"] = time.perf_counter()
+            uptime = _follow(process, moments)
+            ours.recv(1)
+            moments["hello"] = time.perf_counter()
+        finally:
+            process.kill()  # the jail dies with it
+            ours.close()
+            os.close(info_read)
     clock = moments[_MOUNTED] - uptime
     return {
         "jail": moments["jail"] - moments["start"],
@@ -144,6 +135,21 @@ def _marked_boot(image: Image, runtime: Runtime, initramfs: Path) -> dict[str, f
         "agent": moments["hello"] - moments[_LAST],
         "to_agent": moments["hello"] - moments["start"],
     }
+
+
+def _follow(process: subprocess.Popen[bytes], moments: dict[str, float]) -> float:
+    """Note when the console says each mark; return the guest's own clock at the second."""
+    uptime, line = 0.0, b""
+    assert process.stdout is not None
+    for line in process.stdout:
+        for mark in (_FIRST, _MOUNTED, _LAST):
+            if line.startswith(mark.encode()):
+                moments[mark] = time.perf_counter()
+        if line.startswith(_MOUNTED.encode()):
+            uptime = float(line.split()[1])
+        if line.startswith(_LAST.encode()):
+            return uptime
+    raise SystemExit(f"the machine ended: {line.decode(errors='replace').strip()}")
 
 
 def _marked_init() -> bytes:

@@ -72,13 +72,19 @@ def power_off() -> None:
     _check(_libc.reboot(_POWER_OFF))
 
 
-def forgo_privileges() -> None:
-    """Make sure that neither this process nor anything it executes can gain a privilege.
+def forgo_new_privileges() -> None:
+    """Make sure that nothing this process executes gains a privilege that it has not.
 
-    To be called while still root, or the bounding set stays. See prctl(2) and
-    ``Documentation/userspace-api/no_new_privs.rst`` in the kernel's source.
+    See ``Documentation/userspace-api/no_new_privs.rst`` in the kernel's source.
     """
     _check(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+
+
+def drop_bounding_set() -> None:
+    """Let no program that this process or a child executes have a capability (capabilities(7)).
+
+    The process keeps those it has. Only root may; anyone else gets EPERM.
+    """
     for capability in range(_LAST_CAPABILITY + 1):
         if _libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
             if ctypes.get_errno() == errno.EINVAL:

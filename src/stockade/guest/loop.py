@@ -87,8 +87,10 @@ class Loop:
 
     def _fire(self) -> None:
         now = time.monotonic()
-        for key, (due, period, action) in list(self._timers.items()):
-            if due <= now:
+        for key, timer in list(self._timers.items()):
+            due, period, action = timer
+            # An action before this one may have cancelled the timer, or put another in its place.
+            if due <= now and self._timers.get(key) is timer:
                 self._timers[key] = (now + period, period, action)
                 action()
 

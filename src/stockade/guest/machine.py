@@ -44,6 +44,7 @@ def start_up() -> int:
     for name, value in _SYSCTLS.items():
         _write_if_there(f"/proc/sys/{name}", value)
     _write_if_there("/proc/self/oom_score_adj", "-1000")
+    linux.drop_bounding_set()
     return os.open(_find_port("stockade"), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
 

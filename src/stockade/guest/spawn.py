@@ -1,7 +1,7 @@
 """Start one process of the workload: in its group and namespace, with no privilege left.
 
-The order of the child's steps matters: group, namespace and the bounding set of capabilities need
-root, so the user is changed after them.
+The order of the child's steps matters: group and namespace need root, so the user is changed after
+them; with it go all capabilities, and the agent has left none in the bounding set.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ def spawn(context: Context, streams: Streams, body: Callable[[], None]) -> int:
         context.group.join()
         linux.setns(context.namespace, linux.CLONE_NEWNS)
         _take(streams)
-        linux.forgo_privileges()
         os.setgroups([])
         os.setresgid(context.gid, context.gid, context.gid)
         os.setresuid(context.uid, context.uid, context.uid)
+        linux.forgo_new_privileges()
         for number in _RESTORED:
             signal.signal(number, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)

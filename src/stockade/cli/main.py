@@ -6,6 +6,10 @@ Subcommands are named by module, so that each run imports only its own.
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cyclopts import App
 
 COMMANDS = {
     "run": "Run one command in a machine of its own.",
@@ -31,11 +35,30 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one ``stockade`` command line and return its exit code; print errors as one line."""
-    from cyclopts import App, CycloptsError, Parameter
+    from cyclopts import CycloptsError
 
-    from stockade import __version__
     from stockade.cli.messages import complain
     from stockade.model.errors import StockadeError, UsageError
+
+    try:
+        result = build_app()(arguments, print_error=False, exit_on_error=False)
+    except CycloptsError as error:
+        complain(str(error).replace("\n", " "), f"See stockade {_topic(arguments)}--help.")
+        return 2
+    except UsageError as error:
+        complain(str(error), error.hint)
+        return 2
+    except StockadeError as error:
+        complain(str(error), error.hint)
+        return 125
+    return result if isinstance(result, int) else 0
+
+
+def build_app() -> App:
+    """The parser of the whole command line."""
+    from cyclopts import App, Parameter
+
+    from stockade import __version__
 
     app = App(
         name="stockade",
@@ -47,18 +70,7 @@ def run(arguments: list[str]) -> int:
     for name, help_text in COMMANDS.items():
         target = "app" if name == "image" else name
         app.command(f"stockade.cli.{name}:{target}", name=name, help=help_text)
-    try:
-        result = app(arguments, print_error=False, exit_on_error=False)
-    except CycloptsError as error:
-        complain(str(error).replace("\n", " "), f"See stockade {_topic(arguments)}--help.")
-        return 2
-    except UsageError as error:
-        complain(str(error), error.hint)
-        return 2
-    except StockadeError as error:
-        complain(str(error), error.hint)
-        return 125
-    return result if isinstance(result, int) else 0
+    return app
 
 
 def _topic(arguments: list[str]) -> str:

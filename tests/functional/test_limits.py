@@ -45,11 +45,18 @@ def tight() -> BlockingSandbox:  # type: ignore[misc]
             Limit.MEMORY,
             "memory limit of 256MiB reached",
         ),
+        # More than the machine has, in one piece.
+        (
+            ["python3", "-c", "'a' * 10**9"],
+            137,
+            Limit.MEMORY,
+            "memory limit of 256MiB reached",
+        ),
         (["sh", "-c", "while :; do :; done"], 137, Limit.CPU_TIME, "CPU time limit of 8s reached"),
         (["yes"], 137, Limit.OUTPUT, "output limit of 4MiB reached"),
         (["sleep", "1000"], 124, Limit.WALL_TIME, "time limit of 20s reached"),
     ],
-    ids=["processes", "memory", "cpu_time", "output", "wall_time"],
+    ids=["processes", "memory", "memory-at-once", "cpu_time", "output", "wall_time"],
 )
 def test_a_limit_ends_the_command_and_nothing_else(
     tight: BlockingSandbox, command: list[str], code: int, limit: Limit, reason: str

@@ -89,7 +89,11 @@ class Agent:
             cpu_time=request.get("cpu_time"),
             report=lambda outcome: self._ended(command, call, outcome),
         )
-        command.start(Context(self._namespace, uid, gid, group), request, body)
+        try:
+            command.start(Context(self._namespace, uid, gid, group), request, body)
+        except BaseException:
+            group.remove()
+            raise
         if not self.commands:
             self.loop.every(_LOOK, self, self._look)
         self.commands.add(command)
@@ -170,7 +174,7 @@ class Call:
                 self._take(message)
             except OSError as error:
                 self.fail("system", str(error))
-            except (KeyError, TypeError, ValueError) as error:
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
                 self.fail("malformed", f"{type(error).__name__}: {error}")
 
     def ended(self, _stream: int) -> None:

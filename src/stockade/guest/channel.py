@@ -35,7 +35,7 @@ if TYPE_CHECKING:
             """Note that the host has abandoned the stream."""
 
         def writable(self, stream: int) -> None:
-            """Note that more may be sent."""
+            """Note that more may be sent, from the next turn of the loop on."""
 
 
 _CHUNK = 1 << 16
@@ -61,6 +61,7 @@ class Channel:
         self._buffer = bytearray(_CHUNK)
         self._waiting: deque[bytes | memoryview] = deque()
         self._waiting_size = 0
+        self._refused = False  # whether anybody waits for room at the port
         self.connection.start()
         self.flush()
 
@@ -71,6 +72,7 @@ class Channel:
     def room(self, stream: int) -> int:
         """Bytes that may be sent on ``stream`` now; ``writable`` tells when that was 0 and grew."""
         if self._waiting_size >= _BACKLOG:
+            self._refused = True
             return 0
         return self.connection.sendable(stream)
 
@@ -110,16 +112,15 @@ class Channel:
                 else:
                     waiting.popleft()
         self._loop.watch(self._port, READ | (WRITE if waiting else 0), self._ready)
+        if self._refused and self._waiting_size < _BACKLOG:
+            self._refused = False
+            for stream, handler in list(self._handlers.items()):
+                handler.writable(stream)
 
     def _ready(self, ready: int) -> None:
         if ready & READ:
             self._receive()
-        was_full = self._waiting_size >= _BACKLOG
         self.flush()
-        if was_full and self._waiting_size < _BACKLOG:
-            for stream, handler in list(self._handlers.items()):
-                handler.writable(stream)
-            self.flush()
 
     def _receive(self) -> None:
         with memoryview(self._buffer) as view:

@@ -56,23 +56,27 @@ class Command:
 
     def start(self, context: Context, request: dict[str, Any], body: Callable[[], Any]) -> None:
         """Fork ``body`` with the request's streams as its own."""
-        outputs = [request["stdout"]] + ([] if request.get("tty") else [request["stderr"]])
+        stdin, outputs = request["stdin"], [request["stdout"]]
+        if not request.get("tty"):
+            outputs.append(request["stderr"])
         inner, outer = self._open(request)
         self._pid = spawn(context, inner, body)
         for fd in set(inner[:3]):
             os.close(fd)
         self._loop.on_exit(self._pid, self._exited)
-        self._input = InputPump(
-            self._loop, self._channel, outer[0], request["stdin"], terminal=inner.terminal
-        )
+        self._input = InputPump(self._loop, self._channel, outer[0], stdin, terminal=inner.terminal)
         self._open_outputs = len(outputs)
         for fd, stream in zip(outer[1:], outputs, strict=True):
             OutputPump(self._loop, self._channel, fd, stream, self._output_done)
 
     def signal(self, name: str) -> None:
         """Send a signal, such as ``TERM``, to the command's process group."""
-        if self._status is None:
-            os.killpg(self._pid, signal.Signals[f"SIG{name}"])
+        if self._pid:
+            number = signal.Signals[f"SIG{name}"]
+            try:
+                os.killpg(self._pid, number)
+            except ProcessLookupError:  # its child has not come as far as to lead a group
+                os.kill(self._pid, number)
 
     def resize(self, rows: int, columns: int) -> None:
         """Set the terminal's size in characters; the kernel tells the command by SIGWINCH."""
@@ -82,6 +86,8 @@ class Command:
     def kill(self, limit: str | None = None) -> None:
         """End the command and all it started, because of ``limit`` if one is named."""
         self._limit = self._limit or limit
+        if self._pid:
+            os.kill(self._pid, signal.SIGKILL)  # it may not have joined its group yet
         self.group.kill()
 
     def check_limits(self) -> None:
@@ -113,6 +119,7 @@ class Command:
         return Streams(stdin[0], stdout[1], stderr[1]), [stdin[1], stdout[0], stderr[0]]
 
     def _exited(self, status: int) -> None:
+        self._pid = 0  # from here on the number may be another's
         self.check_limits()  # what the last period's look was too early for
         self._status = status
         self.group.kill()  # whatever the command left running ends with it

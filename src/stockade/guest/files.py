@@ -7,6 +7,7 @@ child's standard streams; a failure is one JSON line on standard error: ``kind``
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -91,7 +92,8 @@ def list_folder(path: bytes) -> None:
                 raise OSError(0, f"more than {_LISTING_LIMIT} entries", path)
             listed.append(entry)
     for entry in sorted(listed, key=lambda entry: entry.name):
-        _say(entry.path, entry.stat(follow_symlinks=False))
+        with contextlib.suppress(FileNotFoundError):  # deleted meanwhile: no entry of it any more
+            _say(entry.path, entry.stat(follow_symlinks=False))
 
 
 def make_folder(path: bytes, mode: int) -> None:

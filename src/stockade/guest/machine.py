@@ -27,6 +27,8 @@ _SYSCTLS = {
     "kernel/sysrq": "0",
     "user/max_user_namespaces": "0",
     "vm/unprivileged_userfaultfd": "0",
+    # Memory is bounded where it is used, and the limit says so; a refused malloc would not.
+    "vm/overcommit_memory": "1",
     # Last: no driver is loaded after this.
     "kernel/modules_disabled": "1",
 }

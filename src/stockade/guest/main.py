@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import traceback
 
 from stockade.guest import linux, machine
@@ -13,6 +14,9 @@ from stockade.guest.loop import Loop
 def main() -> None:
     """Serve the host, then end the machine, whatever happens."""
     try:
+        # The kernel spares process 1. A child that is told to end before it has become its command
+        # ends by it, and does not meet Python's own handler.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         loop = Loop()
         Agent(loop, machine.start_up())
         loop.run()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 18  # the most that credit allows: each read less is time for the command
 _END_OF_FILE = b"\x04"  # what a terminal takes for the end of input (termios(3), VEOF)
+_LINE_ENDS = (b"\n", b"\r", _END_OF_FILE)
 
 
 class OutputPump:
@@ -86,11 +87,13 @@ class InputPump:
         self._terminal = terminal
         self._waiting = bytearray()
         self._ended = False
+        self._within_line = False
         os.set_blocking(fd, False)
         channel.handle(stream, self)
 
     def data(self, _stream: int, chunk: bytes | bytearray) -> None:
         """Queue what the host sends; credit bounds how much that is."""
+        self._within_line = chunk[-1:] not in _LINE_ENDS
         if self._waiting:
             self._waiting += chunk
         else:  # it is ours to keep, and one copy less
@@ -101,7 +104,8 @@ class InputPump:
         """Close the process's input once everything has been written."""
         self._ended = True
         if self._terminal:
-            self._waiting += _END_OF_FILE
+            # Within a line the first one only hands the line over, without a newline.
+            self._waiting += _END_OF_FILE * (1 + self._within_line)
         self._write(0)
 
     def reset(self, _stream: int, _reason: str) -> None:

@@ -11,8 +11,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import shutil
-import stat
 import tempfile
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -75,10 +73,13 @@ class Cache:
                 _sync(Path(directory))
             final.parent.mkdir(parents=True, exist_ok=True)
             old = made.with_name(made.name + ".old")
-            with contextlib.suppress(FileNotFoundError):
-                final.rename(old)
-            made.rename(final)
-            _sync(final.parent)
+            with _open_directory(final.parent) as parent:
+                # Different builds may come to the same contents at the same time.
+                fcntl.flock(parent, fcntl.LOCK_EX)
+                with contextlib.suppress(FileNotFoundError):
+                    final.rename(old)
+                made.rename(final)
+                os.fsync(parent)
 
 
 @asynccontextmanager
@@ -113,20 +114,30 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a tree, also where an unpacked image made directories read-only."""
+    """Remove what can be removed of a tree, however deep and whatever its modes.
 
-    def unlock(_function: object, name: str, _error: object) -> None:
-        parent = Path(name).parent
+    An unpacked image may have read-only directories, and more levels than Python can recurse.
+    """
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+    found: list[str] = []
+    pending = [str(path)]
+    while pending:
+        directory = pending.pop()
+        found.append(directory)
         with contextlib.suppress(OSError):
-            for directory in (parent, Path(name)):
-                if stat.S_ISDIR(directory.lstat().st_mode):
-                    directory.chmod(0o700)
-            if stat.S_ISDIR(Path(name).lstat().st_mode):
-                shutil.rmtree(name, ignore_errors=True)
-            else:
-                Path(name).unlink()
-
-    shutil.rmtree(path, onerror=unlock)
+            Path(directory).chmod(0o700)
+        with contextlib.suppress(OSError), os.scandir(directory) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
+                    continue
+                with contextlib.suppress(OSError):
+                    Path(entry.path).unlink()
+    for directory in reversed(found):
+        with contextlib.suppress(OSError):
+            Path(directory).rmdir()
 
 
 def _make_scratch(home: Path, remove: Callable[[Path], None]) -> tuple[Path, int]:

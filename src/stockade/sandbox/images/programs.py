@@ -88,14 +88,16 @@ async def run(
     program = find_program(os.fsdecode(argv[0]), package=package)
     guarded, guard = os.pipe()
     try:
-        process = await anyio.open_process(
-            ["/bin/sh", "-c", _GUARD, "sh", str(guarded), program, *argv[1:]],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE if stdout is None else stdout,
-            env=clean_env() if env is None else env,
-            pass_fds=[guarded, *pass_fds],
-            start_new_session=True,
-        )
+        # Cancelled half-way, asyncio would kill the program alone, with no chance to clean up.
+        with anyio.CancelScope(shield=True):
+            process = await anyio.open_process(
+                ["/bin/sh", "-c", _GUARD, "sh", str(guarded), program, *argv[1:]],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if stdout is None else stdout,
+                env=clean_env() if env is None else env,
+                pass_fds=[guarded, *pass_fds],
+                start_new_session=True,
+            )
         try:
             out, err = bytearray(), _Tail(on_line)
             async with anyio.create_task_group() as readers:
@@ -103,10 +105,15 @@ async def run(
                     readers.start_soon(_collect, process.stdout, out, stdout_limit)
                 if process.stderr is not None:
                     readers.start_soon(err.read, process.stderr)
-                returncode = await process.wait()
+                try:
+                    returncode = await process.wait()
+                finally:
+                    # Here, for what it left behind could hold the readers' pipes open for ever.
+                    with anyio.CancelScope(shield=True):
+                        await _end(process)
         finally:
             with anyio.CancelScope(shield=True):
-                await _end(process)
+                await process.aclose()
     finally:
         os.close(guarded)
         os.close(guard)
@@ -161,7 +168,6 @@ async def _end(process: Process) -> None:
     # The guard is in the group until now, so the number cannot have been given to another.
     _signal_group(process.pid, signal.SIGKILL)
     await process.wait()
-    await process.aclose()
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

@@ -27,8 +27,8 @@ from stockade.sandbox.paths import cache_dir
 _LOCKS = Path(__file__).parent / "locks"
 
 
-async def relock(name: str) -> Path:
-    """Write one lock anew and return its path."""
+async def relock(name: str, folder: Path = _LOCKS) -> Path:
+    """Write one lock anew, into ``folder``, and return its path."""
     unlocked = Lock({}, epoch=int(time.time()))
     cache = Cache(cache_dir())
     if name == DebianPython.name:
@@ -39,7 +39,7 @@ async def relock(name: str) -> Path:
         versions = found.packages if found else {}
     else:
         raise StockadeError(f"no lock named {name!r}", hint=f"{DebianPython.name} or {RUNTIME}")
-    path = _LOCKS / f"{name}.lock"
+    path = folder / f"{name}.lock"
     path.write_text(Lock(versions, unlocked.epoch).text())
     return path
 

@@ -28,10 +28,23 @@ def parse_image_ref(text: str) -> ImageSource:
     if "\0" in text:
         raise ImageError(f"image {text!r} has a NUL in its name", hint=_FORMS)
     if scheme == "dir" and colon:
-        return DirectoryImage(Path(os.path.expanduser(rest)))  # noqa: PTH111 - "~" as a shell would
+        path = Path(os.path.expanduser(rest)).absolute()  # noqa: PTH111 - "~" as a shell would
+        _check_text(str(path))
+        return DirectoryImage(path)
     if scheme == "oci" and colon:
+        _check_text(rest)
         return OciImage(rest)
     raise ImageError(f"unknown image {text!r}", hint=_suggestion(text))
+
+
+def _check_text(name: str) -> None:
+    """Refuse a file name that is not text: a manifest could not hold it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ImageError(
+            f"image {name!r} has a name that is not UTF-8", hint="Give its folder another name."
+        ) from None
 
 
 _FORMS = f"Images are {', '.join(BUILT_IN)}, dir:PATH and oci:REF."

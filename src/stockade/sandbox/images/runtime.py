@@ -7,6 +7,7 @@ takes seconds to build and rarely changes; the rest is made anew whenever the ag
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -126,6 +127,8 @@ def _complete(directory: Path) -> bool:
 
 
 def _prune(newest: Path) -> None:
-    others = [path for path in newest.parent.iterdir() if path != newest]
-    for path in sorted(others, key=lambda path: path.stat().st_mtime)[: -(_KEPT - 1)]:
-        remove_tree(path)
+    # Another process may remove the same ones; what stays now, the next build removes.
+    with contextlib.suppress(FileNotFoundError):
+        others = [path for path in newest.parent.iterdir() if path != newest]
+        for path in sorted(others, key=lambda path: path.lstat().st_mtime)[: -(_KEPT - 1)]:
+            remove_tree(path)

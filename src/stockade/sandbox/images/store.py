@@ -2,7 +2,10 @@
 
     images/<digest>/root.erofs      the image
     images/<digest>/manifest.json   what is known about it; without it the image does not count
-    keys/<key>                      the digest that a build key (see ``ImageSource.key``) led to
+    keys/<key>                      the manifest that a build key (see ``ImageSource.key``) led to
+
+Two keys may lead to the same contents with other facts, as two tags of one image do: hence a
+manifest for each key, while the one beside the image is that of the last build.
 
 An image is never changed after it was published. Removing one that a machine uses is safe: the
 machine holds the file open.
@@ -53,9 +56,9 @@ class ImageStore:
 
     def list(self) -> builtins.list[Image]:
         """Return all images, oldest first."""
-        if not self._images.is_dir():
-            return []
         with disk_errors(self._images):
+            if not self._images.is_dir():
+                return []
             found = [self._load(path.name) for path in self._images.iterdir()]
         return sorted(
             (image for image in found if image),
@@ -118,22 +121,23 @@ class ImageStore:
             made.chmod(0o755)
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(self._cache.publish, made, self._images / digest)
-                await to_thread.run_sync(self._index, scratch, key, digest)
+                await to_thread.run_sync(self._index, scratch, key, manifest)
         progress.stage(f"built {source.name}", 1.0)
         return Image(self._images / digest / "root.erofs", manifest)
 
-    def _index(self, scratch: Path, key: str, digest: str) -> None:
+    def _index(self, scratch: Path, key: str, manifest: ImageManifest) -> None:
         with disk_errors(self._keys):
             self._keys.mkdir(exist_ok=True)
-            (scratch / "key").write_text(digest)
+            (scratch / "key").write_text(manifest.text())
             (scratch / "key").rename(self._keys / key)
 
     def _by_key(self, key: str) -> Image | None:
         try:
-            digest = (self._keys / key).read_text("ascii")
-        except (OSError, ValueError):
+            manifest = parse_manifest((self._keys / key).read_bytes())
+        except OSError:
             return None
-        return self._load(digest)
+        image = self._load(manifest.digest) if manifest else None
+        return Image(image.path, manifest) if image and manifest else None
 
     def _load(self, digest: str) -> Image | None:
         """Read one image; anything wrong with it counts as absent, and is built again."""

@@ -5,6 +5,7 @@ Names are bytes throughout, as a file name need not be text.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from dataclasses import dataclass
@@ -68,10 +69,7 @@ def survey(tree: Path, excluded: frozenset[bytes], limit: int) -> Survey:
         for path, found in walk(tree, excluded):
             files += 1
             if len(os.path.basename(path)) > _NAME_LIMIT or root_length + len(path) > _PATH_LIMIT:  # noqa: PTH119 - bytes
-                raise ImageError(
-                    f"cannot pack {tree}: the name of {_short(path)} is too long",
-                    hint=f"Keep names to {_NAME_LIMIT} bytes and paths to {_PATH_LIMIT}.",
-                )
+                raise _too_long(tree, path)
             if stat.S_ISREG(found.st_mode):
                 size += found.st_size
                 sparse = sparse or found.st_blocks * 512 + _HOLE <= found.st_size
@@ -83,6 +81,8 @@ def survey(tree: Path, excluded: frozenset[bytes], limit: int) -> Survey:
                 )
     except OSError as error:
         where = os.fsdecode(error.filename) if error.filename else str(tree)
+        if error.errno == errno.ENAMETOOLONG and where != str(tree):
+            raise _too_long(tree, os.fsencode(os.path.relpath(where, tree))) from None
         raise ImageError(
             f"cannot pack {tree}: {where!r}: {error.strerror}",
             hint="Check that the path is readable, and that nothing changes it meanwhile.",
@@ -97,6 +97,13 @@ def first_unreadable(tree: Path, excluded: frozenset[bytes]) -> bytes | None:
         if stat.S_ISREG(found.st_mode) and not os.access(full, os.R_OK):
             return path
     return None
+
+
+def _too_long(tree: Path, path: bytes) -> ImageError:
+    return ImageError(
+        f"cannot pack {tree}: the name of {_short(path)} is too long",
+        hint=f"Keep names to {_NAME_LIMIT} bytes and paths to {_PATH_LIMIT}.",
+    )
 
 
 def _short(path: bytes) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from anyio import to_thread
@@ -52,12 +53,12 @@ class DirectoryImage:
         return ImageFacts(architecture=_architecture())
 
     def _fingerprint(self) -> str:
-        if not self._path.is_dir():
-            what = "is not a directory" if self._path.exists() else "does not exist"
-            raise ImageError(f"image {self.name}: {self._path} {what}", hint="Check the path.")
         digest = hashlib.sha256(f"{_VERSION} {self.name} {os.geteuid() == 0}".encode())
         try:
-            for path, found in walk(self._path):
+            if not self._path.is_dir():
+                what = "is not a directory" if self._path.exists() else "does not exist"
+                raise ImageError(f"image {self.name}: {self._path} {what}", hint="Check the path.")
+            for path, found in chain([(b"", self._path.stat())], walk(self._path)):
                 facts = (
                     found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_mode,
                     found.st_ino, found.st_uid, found.st_gid, found.st_rdev,

@@ -59,17 +59,18 @@ class Hierarchy:
 
     def create(self, name: str, ceiling: Ceiling) -> Group:
         """Make the group ``name`` with its limits; empty where nothing can be made."""
-        folders = sorted({parent / name for parent in self.parents.values()})
+        made: list[Path] = []
         try:
-            for folder in folders:
+            for folder in sorted({parent / name for parent in self.parents.values()}):
                 folder.mkdir()
+                made.append(folder)
             for controller, parent in self.parents.items():
                 for file, value in self._settings(controller, ceiling).items():
                     (parent / name / file).write_text(value, encoding="ascii")
         except OSError:
-            Group(tuple(folders)).remove()
+            Group(tuple(made)).remove()
             raise
-        return Group(tuple(folders))
+        return Group(tuple(made))
 
     def _settings(self, controller: str, ceiling: Ceiling) -> dict[str, str]:
         quota = str(int(ceiling.cpus * _PERIOD))

@@ -13,6 +13,7 @@ import anyio
 import anyio.lowlevel
 
 from stockade.model.errors import MachineError
+from stockade.sandbox.calls import printable
 from stockade.wire import events
 from stockade.wire.connection import Connection, Role
 from stockade.wire.errors import ProtocolError, StreamClosedError, StreamLimitError
@@ -215,7 +216,7 @@ class Stream:
             self._ended = True
             self._drop_if_over()
         elif isinstance(event, events.StreamReset):
-            self._reset = event.reason or "no reason given"
+            self._reset = printable(event.reason) or "no reason given"
             self._channel.drop(self.id)
         self.wake()
 

@@ -62,15 +62,18 @@ class ConfinedProcess:
         process = None
         try:
             group = _make_group(machine, ceiling)
-            process = await anyio.open_process(
-                jail.command(arguments, entrances=group.entrances, info_fd=info_write),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # the terminal's Ctrl-C is for Stockade alone
-                pass_fds=[info_write, *pass_fds],
-                env={},
-            )
+            # Cancelled here, asyncio would kill what nobody could clean up after.
+            with anyio.CancelScope(shield=True):
+                process = await anyio.open_process(
+                    jail.command(arguments, entrances=group.entrances, info_fd=info_write),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,  # the terminal's Ctrl-C is for Stockade alone
+                    pass_fds=[info_write, *pass_fds],
+                    env={},
+                )
+            assert process is not None  # noqa: S101 - for the type checker
             os.close(info_write)
             info_write = -1
             init = await _read_info(info_read, process)
@@ -79,7 +82,7 @@ class ConfinedProcess:
             channel.close()
             with anyio.CancelScope(shield=True):
                 if process is not None:
-                    _kill(process.pid)  # the jail's first process dies with its parent
+                    _kill_starting(process.pid)
                     await process.wait()
                     await process.aclose()
                 await _remove_group(group)
@@ -101,9 +104,7 @@ class ConfinedProcess:
     @property
     def last_words(self) -> str:
         """The last line that the console or the hypervisor printed, made safe to show."""
-        lines = self._tail.decode(errors="replace").splitlines()
-        said = [line.strip() for line in lines if line.strip()]
-        return "".join(c if c.isprintable() else "?" for c in said[-1])[:300] if said else ""
+        return _last_line(self._tail)
 
     async def close(self) -> None:
         """Kill the machine and wait until nothing of it is left."""
@@ -157,18 +158,39 @@ async def _read_info(fd: int, process: anyio.abc.Process) -> int:
 
 
 async def _output(process: anyio.abc.Process) -> str:
+    """What a jail that has failed says about it, or else its exit status."""
     said = b""
-    if process.stdout is not None:
-        with anyio.move_on_after(2):
+    with anyio.move_on_after(2):
+        if process.stdout is not None:
             async for chunk in process.stdout:
-                said += chunk[: _TAIL - len(said)]
-    lines = said.decode(errors="replace").strip().splitlines()
-    return lines[-1][:300] if lines else f"exit status {process.returncode}"
+                said = (said + chunk)[-_TAIL:]
+        await process.wait()
+    return _last_line(said) or f"exit status {process.returncode}"
+
+
+def _last_line(said: bytes | bytearray) -> str:
+    lines = said.decode(errors="replace").splitlines()
+    spoken = [line.strip() for line in lines if line.strip()]
+    return "".join(c if c.isprintable() else "?" for c in spoken[-1])[:300] if spoken else ""
 
 
 def _kill(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
+
+
+def _kill_starting(bubblewrap: int) -> None:
+    """Kill a bubblewrap that may be anywhere in its start, and what it has started.
+
+    Its child, the jail's first process, asks only after a while to die with it. Stopped, it starts
+    no other; that child's own are in its process namespace and end with it.
+    """
+    with contextlib.suppress(ProcessLookupError, ChildProcessError):
+        os.kill(bubblewrap, signal.SIGSTOP)
+        os.waitid(os.P_PID, bubblewrap, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        if child := _only_child(bubblewrap):
+            _kill(child)
+        os.kill(bubblewrap, signal.SIGKILL)
 
 
 def _only_child(pid: int) -> int:

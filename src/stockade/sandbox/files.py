@@ -54,7 +54,10 @@ class Files:
 
     async def status(self, path: str) -> FileStatus:
         """Return what is known about ``path`` itself; links are not followed."""
-        return _parse(await self._run({"action": "describe", "path": path}))[0]
+        found = _parse(await self._run({"action": "describe", "path": path}))
+        if len(found) != 1:
+            raise MachineError(f"the machine broke the protocol: {len(found)} entries for one file")
+        return found[0]
 
     async def list(self, path: str) -> list[FileStatus]:
         """Return the entries of the folder ``path``, sorted by name, at most 100,000."""
@@ -98,12 +101,15 @@ def _parse(lines: bytes) -> list[FileStatus]:
     try:
         return [FileStatus(**_typed(json.loads(line))) for line in lines.splitlines()]
     except (ValueError, TypeError, RecursionError) as error:
-        raise MachineError(f"the machine broke the protocol: a listing has {error}") from None
+        said = printable(error, 200)
+        raise MachineError(f"the machine broke the protocol: a listing has {said}") from None
 
 
-def _typed(entry: dict[str, Any]) -> dict[str, Any]:
+def _typed(entry: object) -> dict[str, Any]:
+    if not isinstance(entry, dict):
+        raise TypeError(f"{entry!r:.40} in place of an entry")
     kinds = {"name": str, "kind": str, "size": int, "mode": int, "uid": int, "target": str}
     for key, value in entry.items():
-        if not isinstance(value, kinds.get(key, int | float)):
+        if isinstance(value, bool) or not isinstance(value, kinds.get(key, int | float)):
             raise TypeError(f"{key}={value!r:.40}")
     return entry

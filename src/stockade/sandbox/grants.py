@@ -76,7 +76,8 @@ def _read_only(fd: int, owned: ExitStack) -> int:
 def _look(path: Path) -> tuple[Path, int]:
     """Resolve what the user named; links inside a granted folder are never followed."""
     try:
-        host = path.resolve(strict=True)
+        # Path.resolve raises RuntimeError for a loop of links before Python 3.13.
+        host = Path(os.path.realpath(path, strict=True))
         kind = host.stat().st_mode
     except OSError as error:
         raise StockadeError(

@@ -30,7 +30,7 @@ def forget(*paths: Path) -> None:
 
 def _tell(order: bytes, paths: tuple[Path, ...]) -> None:
     global _running  # noqa: PLW0603 - one janitor for each process, like stdout
-    lines = b"".join(order + bytes(path) + b"\n" for path in paths)
+    orders = b"".join(order + bytes(path) + b"\0" for path in paths)
     with _lock:
         if _running is None or _running.poll() is not None:
             _running = _start()
@@ -38,7 +38,7 @@ def _tell(order: bytes, paths: tuple[Path, ...]) -> None:
         # ends the machines of this one.
         with contextlib.suppress(BrokenPipeError):
             assert _running.stdin is not None  # noqa: S101 - for the type checker
-            _running.stdin.write(lines)
+            _running.stdin.write(orders)
             _running.stdin.flush()
 
 

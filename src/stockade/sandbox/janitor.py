@@ -2,8 +2,8 @@
 
 The kernel ends the machines (see ``jail``); what it leaves are empty cgroup directories and the
 machines' records. One janitor runs beside each Stockade process that has machines. It reads paths
-from a pipe, ``+PATH`` to watch and ``-PATH`` to forget; when the pipe closes, Stockade is gone, and
-what is still watched is removed.
+from a pipe, ``+PATH`` to watch and ``-PATH`` to forget, a zero byte after each; when the pipe
+closes, Stockade is gone, and what is still watched is removed.
 
 This file is run by itself: the standard library only, nothing of Stockade's.
 """
@@ -14,9 +14,12 @@ import contextlib
 import os
 import shutil
 import signal
-import sys
 import time
 from pathlib import Path
+
+TYPE_CHECKING = False  # as in typing, which is slow to import
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _PATIENCE = 10.0  # seconds for the kernel to finish with a group's last process
 
@@ -26,9 +29,9 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     watched: dict[Path, None] = {}
-    for line in sys.stdin.buffer:
-        order, path = line[:1], Path(os.fsdecode(line[1:].rstrip(b"\n")))
-        if order == b"+":
+    for order in _orders():
+        path = Path(os.fsdecode(order[1:]))
+        if order.startswith(b"+"):
             watched[path] = None
         else:
             watched.pop(path, None)
@@ -37,6 +40,14 @@ def main() -> None:
         for path in [path for path in watched if _remove(path)]:
             del watched[path]
         time.sleep(0.02)
+
+
+def _orders() -> Iterator[bytes]:
+    """Read order by order; one that its writer did not live to finish names something else."""
+    rest = b""
+    while chunk := os.read(0, 1 << 16):
+        *orders, rest = (rest + chunk).split(b"\0")
+        yield from orders
 
 
 def _remove(path: Path) -> bool:

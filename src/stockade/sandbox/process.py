@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -40,11 +41,19 @@ class Process:
         self._limit: Limit | None = None
         self._output = 0
         self._started = anyio.current_time()
-        self.stdin: Stream = channel.open(b"data")
-        self._stdout: Stream = channel.open(b"data")
-        self._stderr: Stream | None = None if terminal else channel.open(b"data")
         self._terminal = terminal
-        self._call = Call(channel)
+        with ExitStack() as opened:  # if one stream cannot be had, the others are given back
+
+            def open_stream() -> Stream:
+                stream = channel.open(b"data")
+                opened.callback(stream.abandon, "not used")
+                return stream
+
+            self.stdin = open_stream()
+            self._stdout = open_stream()
+            self._stderr = None if terminal else open_stream()
+            self._call = Call(channel)
+            opened.pop_all()
 
     async def start(self, request: dict[str, Any]) -> None:
         """Have the agent start what ``request`` says on this process's streams."""

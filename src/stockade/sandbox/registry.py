@@ -15,7 +15,6 @@ import signal
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from stockade.model.errors import StockadeError
 from stockade.sandbox.paths import runtime_dir
@@ -43,7 +42,7 @@ class Record:
     @property
     def alive(self) -> bool:
         """Tell whether the machine's process still runs."""
-        return start_ticks(self.pid) == self.ticks
+        return 0 < self.ticks == start_ticks(self.pid)
 
     @property
     def age(self) -> float:
@@ -85,9 +84,9 @@ def machines() -> list[Record]:
     found = []
     base = runtime_dir() / "machines"
     for folder in base.iterdir() if base.is_dir() else ():
-        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-            record = _parse(json.loads((folder / _RECORD).read_text(encoding="utf-8")))
-            if record.alive:
+        with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
+            record = Record(**json.loads((folder / _RECORD).read_text(encoding="utf-8")))
+            if record.id == folder.name and _is_sound(record) and record.alive:
                 found.append(record)
     return sorted(found, key=lambda record: record.started)
 
@@ -120,5 +119,13 @@ def start_ticks(pid: int) -> int:
     return 0 if state == "Z" else int(fields[18])
 
 
-def _parse(fields: dict[str, Any]) -> Record:
-    return Record(**fields)
+def _is_sound(record: Record) -> bool:
+    """Tell whether the fields are what they should be; JSON may have put anything there."""
+    numbers: tuple[object, ...] = (record.pid, record.ticks, record.owner)
+    texts: tuple[object, ...] = (record.backend, record.image, record.profile, *record.command)
+    return (
+        all(type(number) is int for number in numbers)  # true and false are no numbers here
+        and all(isinstance(text, str) for text in texts)
+        and isinstance(record.command, list)
+        and isinstance(record.started, int | float)
+    )

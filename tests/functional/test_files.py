@@ -60,7 +60,7 @@ def test_a_read_that_fails_says_why(box: BlockingSandbox, path: str, kind: str) 
 
 def test_a_pipe_cannot_hold_the_host_up(box: BlockingSandbox) -> None:
     assert box.exec(["mkfifo", "/tmp/pipe"]).code == 0
-    with pytest.raises(RequestError, match="not a regular file"):
+    with pytest.raises(RequestError, match="Not a regular file"):
         box.files.read("/tmp/pipe")
 
 

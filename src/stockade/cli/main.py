@@ -5,6 +5,7 @@ Subcommands are named by module, so that each run imports only its own.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -23,14 +24,24 @@ COMMANDS = {
 
 def main() -> None:
     """Run ``stockade`` with the process's arguments and exit with its code."""
+    _open_closed_streams()
     try:
-        sys.exit(run(sys.argv[1:]))
+        code = run(sys.argv[1:])
+        sys.stdout.flush()
     except KeyboardInterrupt:
-        sys.exit(130)
+        code = 130
     except BrokenPipeError:
         # Whoever read our output has gone; there is nobody to tell, and nothing went wrong.
-        sys.stderr.close()
-        sys.exit(141)
+        code = 141
+        _drop_output()
+    except OSError as error:
+        from stockade.cli.messages import complain
+
+        # What else the system refuses is a StockadeError by now, or names its file.
+        complain(f"cannot write {error.filename or 'standard output'}: {error.strerror}")
+        code = 125
+        _drop_output()
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
@@ -71,6 +82,20 @@ def build_app() -> App:
         target = "app" if name == "image" else name
         app.command(f"stockade.cli.{name}:{target}", name=name, help=help_text)
     return app
+
+
+def _open_closed_streams() -> None:
+    """Open ``/dev/null`` for each closed standard stream, or the next file opened would be it."""
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), fd)
+            setattr(sys, name, os.fdopen(fd, "w" if fd else "r"))
+
+
+def _drop_output() -> None:
+    """Keep Python from failing once more, at its end, on what it could not write."""
+    for fd in (1, 2):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
 
 
 def _topic(arguments: list[str]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
 import termios
@@ -93,8 +92,9 @@ async def _follow_size(process: Process) -> None:
 
 
 def _size() -> Terminal:
-    size = shutil.get_terminal_size()
-    return Terminal(rows=size.lines, columns=size.columns)
+    # Not shutil's: it believes COLUMNS and LINES, which do not change with the window.
+    size = os.get_terminal_size(sys.stdin.fileno())
+    return Terminal(rows=size.lines or 24, columns=size.columns or 80)
 
 
 @contextmanager

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import base64
 import os
+import select
 from typing import TYPE_CHECKING
 
 import anyio
 from anyio import to_thread
+
+from stockade.model.errors import StockadeError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -41,11 +44,11 @@ class InheritedStreams:
 
     async def give_output(self, chunk: bytes) -> None:
         """Write to standard output."""
-        await to_thread.run_sync(_write, 1, chunk, abandon_on_cancel=True)
+        await _give(1, "output", chunk)
 
     async def give_error(self, chunk: bytes) -> None:
         """Write to standard error."""
-        await to_thread.run_sync(_write, 2, chunk, abandon_on_cancel=True)
+        await _give(2, "error", chunk)
 
 
 class CollectedStreams(InheritedStreams):
@@ -71,6 +74,15 @@ def as_text(data: bytes | bytearray) -> dict[str, str]:
         return {"encoding": "base64", "data": base64.b64encode(data).decode("ascii")}
 
 
+async def _give(fd: int, name: str, chunk: bytes) -> None:
+    try:
+        await to_thread.run_sync(_write, fd, chunk, abandon_on_cancel=True)
+    except BrokenPipeError:
+        raise  # nobody wants it: no failure
+    except OSError as error:
+        raise StockadeError(f"cannot write standard {name}: {error.strerror}") from None
+
+
 def _read() -> bytes:
     return os.read(0, _CHUNK)
 
@@ -78,4 +90,7 @@ def _read() -> bytes:
 def _write(fd: int, chunk: bytes) -> None:
     view = memoryview(chunk)
     while view:
-        view = view[os.write(fd, view) :]
+        try:
+            view = view[os.write(fd, view) :]
+        except BlockingIOError:  # whoever shares the pipe or terminal with us made it so
+            select.select([], [fd], [])

@@ -28,7 +28,8 @@ from stockade.sandbox.sandbox import Sandbox
 if TYPE_CHECKING:
     from bench._measure import options, ratio, report, summaries
 
-    from stockade.sandbox.images import Image, Runtime
+    from stockade.sandbox.images.runtime import Runtime
+    from stockade.sandbox.images.store import Image
 else:
     from _measure import options, ratio, report, summaries
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,6 +36,8 @@ def _number(value: float) -> str:
 
 def did_you_mean(word: str, valid: Iterable[str]) -> str:
     """Give ``; did you mean 'files'?`` for the nearest valid name, or nothing."""
+    import difflib  # noqa: PLC0415 - only a mistake needs it
+
     # Comparing takes time with the square of the length, and nobody mistypes a name by so much.
     near = difflib.get_close_matches(word[:64].lower(), list(valid), n=1, cutoff=0.6)
     return f"; did you mean '{near[0]}'?" if near else ""

@@ -2,13 +2,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import anyio
 import pytest
 
-from stockade.model.errors import ImageError
 from stockade.sandbox.images.cache import Cache
 from stockade.sandbox.images.kit import PACKAGES, facts, get_kit, kit_key
 from stockade.sandbox.images.locks import Lock, load_lock
@@ -69,46 +67,6 @@ def test_a_damaged_kit_is_replaced_as_a_whole(cache: Cache, packages: Path) -> N
     assert _get(cache) == kit
     assert facts(kit) is not None
     assert not (kit / "half").exists()
-
-
-def _no_kernel(packages: Path) -> None:
-    (packages / "boot" / "vmlinuz-6.1").rename(packages / "boot" / "System.map")
-
-
-def _two_kernels(packages: Path) -> None:
-    (packages / "boot" / "vmlinuz-6.2").touch()
-
-
-def _no_boot_module(packages: Path) -> None:
-    (packages / "lib" / "modules" / "6.1" / "kernel" / "erofs.ko").unlink()
-
-
-def _no_busybox(packages: Path) -> None:
-    (packages / "bin" / "busybox").unlink()
-
-
-def _odd_archive(packages: Path) -> None:
-    (packages / "var" / "cache" / "apt" / "archives" / "no version.deb").touch()
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (_no_kernel, "cannot build from Debian packages"),
-        (_two_kernels, "expected one kernel in the packages, found 2"),
-        (_no_boot_module, "the kernel package has no module erofs"),
-        (_no_busybox, "cannot build from Debian packages"),
-        (_odd_archive, "unpacked packages, line 3: no package=version"),
-    ],
-)
-def test_packages_that_make_no_kit_leave_nothing(
-    cache: Cache, packages: Path, damage: Callable[[Path], None], message: str
-) -> None:
-    damage(packages)
-    with pytest.raises(ImageError, match=message):
-        _get(cache)
-    assert not (cache.root / "kits").exists()
-    assert [*(cache.root / "tmp").iterdir()] == []
 
 
 def test_another_lock_is_another_kit() -> None:

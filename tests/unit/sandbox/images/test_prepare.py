@@ -6,9 +6,11 @@ import pytest
 
 from stockade.model.errors import ImageError
 from stockade.sandbox.images.prepare import prepare, prepare_runtime
+from stockade.sandbox.images.store import ImageStore
 from stockade.sandbox.paths import cache_dir
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from stockade.sandbox.images.cache import Cache
@@ -26,6 +28,17 @@ async def test_an_image_is_built_on_first_use_and_found_from_then_on(
     stages.clear()
     assert await prepare(f"dir:{tree}", progress) == image
     assert stages == []
+
+
+async def test_what_was_made_can_be_found_and_removed(
+    cache: Cache, tree: Path, extract: Callable[[Path], Path]
+) -> None:
+    image = await prepare(f"dir:{tree}")
+    assert (extract(image.path) / "etc" / "motd").read_text() == "welcome\n"
+    store = ImageStore(cache.root)
+    assert store.find(f"dir:{tree}", verify=True) == image
+    assert store.remove(image.manifest.digest[:12]) == [image]
+    assert store.list() == []
 
 
 async def test_rebuilding_is_only_done_when_asked_for(

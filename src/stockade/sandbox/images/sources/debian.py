@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from stockade.sandbox.images.erofs import command_options
 from stockade.sandbox.images.locks import Lock, load_lock, parse_lock
 from stockade.sandbox.images.manifest import Drift, ImageFacts
-from stockade.sandbox.images.mmdebstrap import ARCHITECTURE, Recipe, bootstrap
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +43,12 @@ class DebianPython:
 
     async def build(self, target: Path, scratch: Path, progress: Progress) -> ImageFacts:
         """Install the packages and pack them."""
+        from stockade.sandbox.images.mmdebstrap import (  # noqa: PLC0415 - few runs build
+            ARCHITECTURE,
+            Recipe,
+            bootstrap,
+        )
+
         with target.open("w+b") as image, tempfile.TemporaryFile(dir=scratch) as packages:
             recipe = Recipe(
                 variant="minbase",

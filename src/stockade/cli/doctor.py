@@ -2,50 +2,64 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json as jsonlib
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import anyio
-from cyclopts import Parameter
-
-from stockade.cli.progress import Display
-from stockade.cli.tables import print_table
+from stockade.cli.options import add_json_option
 from stockade.model.exitcodes import FAILED
-from stockade.sandbox.doctor import examine, walls
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from stockade.cli.parser import Parser
     from stockade.sandbox.doctor import Finding, WallFinding
 
 
-def doctor(*, json: Annotated[bool, Parameter(help="Print one JSON document.")] = False) -> int:
-    """Say which walls can be used here, and name what is missing with the command that installs it.
+def add_arguments(parser: Parser) -> None:
+    """Declare how to print what was found."""
+    add_json_option(parser)
+    parser.epilog = (
+        "What is missing is named with the command that installs it. KVM is proved anew by booting"
+        " a machine under it. The exit code is 0 if the microvm wall can be used, else 125."
+    )
 
-    KVM is proved anew by booting a machine under it. The exit code is 0 if the microvm wall can be
-    used, else 125.
-    """
+
+def run(arguments: Namespace) -> int:
+    """Say which walls can be used here, and name what is missing."""
+    import anyio
+
+    from stockade.sandbox.doctor import walls
+
     findings = anyio.run(_examine)
     usable = walls(findings)
-    if json:
-        print(jsonlib.dumps(_describe(findings, usable), indent=2))
+    if arguments.json:
+        _print_json(findings, usable)
     else:
         _show(findings, usable)
     return 0 if any(wall.usable and wall.wall == "microvm" for wall in usable) else FAILED
 
 
 async def _examine() -> list[Finding]:
+    from stockade.cli.progress import Display
+    from stockade.sandbox.doctor import examine
+
     with Display() as display:
         return await examine(display)
 
 
-def _describe(findings: list[Finding], usable: list[WallFinding]) -> dict[str, object]:
-    return {
-        "walls": [dataclasses.asdict(wall) for wall in usable],
-        "findings": [dataclasses.asdict(finding) for finding in findings],
+def _print_json(findings: list[Finding], usable: list[WallFinding]) -> None:
+    import json
+    from dataclasses import asdict
+
+    document = {
+        "walls": [asdict(wall) for wall in usable],
+        "findings": [asdict(finding) for finding in findings],
     }
+    print(json.dumps(document, indent=2))
 
 
 def _show(findings: list[Finding], usable: list[WallFinding]) -> None:
+    from stockade.cli.tables import print_table
+
     print_table(
         ("WALL", "USABLE", "BACKEND", "HOW"),
         [(wall.wall, "yes" if wall.usable else "no", wall.backend, wall.detail) for wall in usable],

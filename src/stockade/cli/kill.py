@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
+if TYPE_CHECKING:
+    from argparse import Namespace
 
-from stockade.sandbox import registry
+    from stockade.cli.parser import Parser
 
 
-def kill(
-    machine: Annotated[str, Parameter(help="Id of the machine, or the start of it.")], /
-) -> int:
+def add_arguments(parser: Parser) -> None:
+    """Declare which machine."""
+    parser.add_argument("machine", metavar="MACHINE", help="Id of it, or the start of its id.")
+    parser.epilog = "The run that it belongs to ends with 137."
+
+
+def run(arguments: Namespace) -> int:
     """End a machine at once; the run that it belongs to ends with 137."""
-    print(registry.kill(machine).id)
+    from stockade.sandbox import registry
+
+    print(registry.kill(arguments.machine).id)
     return 0

@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from cyclopts import App
-
+ABOUT = "Contain autonomous AI agents: each run in a machine of its own."
 COMMANDS = {
     "run": "Run one command in a machine of its own.",
     "shell": "Open a shell in a machine of its own.",
@@ -44,44 +41,30 @@ def main() -> None:
     sys.exit(code)
 
 
-def run(arguments: list[str]) -> int:
+def run(words: list[str]) -> int:
     """Run one ``stockade`` command line and return its exit code; print errors as one line."""
-    from cyclopts import CycloptsError
-
+    from stockade import __version__
+    from stockade.cli.commands import dispatch
     from stockade.cli.messages import complain
     from stockade.model.errors import StockadeError, UsageError
 
     try:
-        result = build_app()(arguments, print_error=False, exit_on_error=False)
-    except CycloptsError as error:
-        complain(str(error).replace("\n", " "), f"See stockade {_topic(arguments)}--help.")
-        return 2
+        return dispatch(
+            words,
+            COMMANDS,
+            package="stockade.cli",
+            prog="stockade",
+            about=ABOUT,
+            version=f"stockade {__version__}",
+        )
+    except SystemExit:
+        return 0  # help or the version was asked for and is given
     except UsageError as error:
         complain(str(error), error.hint)
         return 2
     except StockadeError as error:
         complain(str(error), error.hint)
         return 125
-    return result if isinstance(result, int) else 0
-
-
-def build_app() -> App:
-    """The parser of the whole command line."""
-    from cyclopts import App, Parameter
-
-    from stockade import __version__
-
-    app = App(
-        name="stockade",
-        help="Contain autonomous AI agents: each run in a machine of its own.",
-        version=f"stockade {__version__}",
-        default_parameter=Parameter(show_default=False, negative=()),
-        result_action="return_value",
-    )
-    for name, help_text in COMMANDS.items():
-        target = "app" if name == "image" else name
-        app.command(f"stockade.cli.{name}:{target}", name=name, help=help_text)
-    return app
 
 
 def _open_closed_streams() -> None:
@@ -96,7 +79,3 @@ def _drop_output() -> None:
     """Keep Python from failing once more, at its end, on what it could not write."""
     for fd in (1, 2):
         os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
-
-
-def _topic(arguments: list[str]) -> str:
-    return f"{arguments[0]} " if arguments and arguments[0] in COMMANDS else ""

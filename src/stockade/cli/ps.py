@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-import json as jsonlib
-import shlex
-from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
+from stockade.cli.options import add_json_option
 
-from stockade.cli.tables import print_table
-from stockade.model.quantities import format_duration
-from stockade.sandbox import registry
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from stockade.cli.parser import Parser
 
 
-def ps(*, json: Annotated[bool, Parameter(help="Print one JSON document.")] = False) -> int:
+def add_arguments(parser: Parser) -> None:
+    """Declare how to print the list."""
+    add_json_option(parser)
+    parser.epilog = "Lists this user's machines, oldest first."
+
+
+def run(arguments: Namespace) -> int:
     """List this user's running machines, oldest first."""
+    import json
+    import shlex
+    from dataclasses import asdict
+
+    from stockade.cli.tables import print_table
+    from stockade.model.quantities import format_duration
+    from stockade.sandbox import registry
+
     records = registry.machines()
-    if json:
-        print(jsonlib.dumps([asdict(record) for record in records], indent=2))
+    if arguments.json:
+        print(json.dumps([asdict(record) for record in records], indent=2))
         return 0
     rows = [
         (

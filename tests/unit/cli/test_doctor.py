@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stockade.cli.doctor import doctor
+from stockade.cli import doctor
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -21,8 +23,10 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STOCKADE_CACHE_DIR", str(tmp_path / "cache"))
 
 
-def test_it_prints_plain_columns_when_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
-    assert doctor() == 0
+def test_it_prints_plain_columns_when_nobody_watches(
+    read: Callable[..., Namespace], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert doctor.run(read(doctor)) == 0
     out, err = capsys.readouterr()
     lines = out.splitlines()
     assert lines[0].split() == ["WALL", "USABLE", "BACKEND", "HOW"]
@@ -37,10 +41,13 @@ def test_it_prints_plain_columns_when_nobody_watches(capsys: pytest.CaptureFixtu
 
 
 def test_it_names_what_is_missing_with_the_command_that_installs_it(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    read: Callable[..., Namespace],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("STOCKADE_QEMU_BIN", str(tmp_path / "none"))
-    assert doctor() == 125
+    assert doctor.run(read(doctor)) == 125
     out = capsys.readouterr().out
     assert "microvm    no      qemu-microvm  lacks qemu" in out
     repairs = out.partition("REPAIR")[2]
@@ -48,10 +55,13 @@ def test_it_names_what_is_missing_with_the_command_that_installs_it(
 
 
 def test_json_is_one_document_with_the_same_facts(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    read: Callable[..., Namespace],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("STOCKADE_QEMU_BIN", str(tmp_path / "none"))
-    assert doctor(json=True) == 125
+    assert doctor.run(read(doctor, "--json")) == 125
     document = json.loads(capsys.readouterr().out)
     assert document["walls"][0] == {
         "wall": "microvm",
@@ -91,11 +101,8 @@ def _on_a_terminal(code: str) -> bytes:
 
 
 def test_on_a_terminal_it_prints_a_table() -> None:
-    seen = _on_a_terminal("import sys; from stockade.cli.doctor import doctor; sys.exit(doctor())")
+    seen = _on_a_terminal(
+        "import sys; from stockade.cli.main import run; sys.exit(run(['doctor']))"
+    )
     assert b"\x1b[1m" in seen
     assert b"qemu-microvm" in seen
-
-
-def test_the_library_for_tables_is_loaded_only_for_one() -> None:
-    code = "import sys, stockade.cli.doctor; sys.exit('rich' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)

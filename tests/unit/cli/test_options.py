@@ -1,66 +1,29 @@
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-from stockade.cli.options import build_profile
-from stockade.model.errors import ProfileError, UsageError
-from stockade.model.profile import Profile
-
-_NOTHING: dict[str, Any] = {
-    "profile": None,
-    "image": None,
-    "files": None,
-    "env": None,
-    "limits": None,
-    "timeout": None,
-}
+from stockade.cli.options import add_json_option, add_profile_options
+from stockade.cli.parser import Parser
 
 
-def _build(**options: object) -> Profile:
-    return build_profile(**{**_NOTHING, **options})
+@pytest.fixture
+def parser() -> Parser:
+    made = Parser("try", "")
+    add_profile_options(made, time="5m")
+    add_json_option(made)
+    return made
 
 
-def test_no_options_give_the_default_profile() -> None:
-    assert _build() == Profile()
+def test_what_is_not_given_is_told_apart_from_what_is(parser: Parser) -> None:
+    assert set(vars(parser.parse([])).values()) == {None, False}
 
 
-def test_options_are_laid_over_the_profile(tmp_path: Path) -> None:
-    document = tmp_path / "p.yaml"
-    document.write_text(
-        "version: 1\nname: mine\nlimits: {memory: 256MiB, cpus: 2}\n"
-        "files: [{host: shop, guest: /workspace}]\nenv: {A: one, B: two}\n"
-    )
-    profile = _build(
-        profile=document,
-        env=["B=2", "C=a=b"],
-        limits=["memory=1GiB"],
-        timeout="90s",
-        files=["/srv:/data:overlay"],
-    )
-    assert profile.name == "mine"
-    assert profile.env == {"A": "one", "B": "2", "C": "a=b"}
-    assert (profile.limits.memory, profile.limits.cpus) == (1 << 30, 2)
-    assert profile.limits.wall_time == 90
-    assert {str(grant.host) for grant in profile.files} == {str(tmp_path / "shop"), "/srv"}
+def test_what_is_repeatable_is_collected_in_order(parser: Parser) -> None:
+    words = ["-f", "a:/a", "--file=b:/b", "-eA=1", "-e", "B=2", "-l", "cpus=1", "--limit", "x"]
+    read = parser.parse(words)
+    assert (read.file, read.env) == (["a:/a", "b:/b"], ["A=1", "B=2"])
+    assert read.limit == ["cpus=1", "x"]
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{"env": ["=x"]}, {"limits": ["memory"]}, {"timeout": "never"}, {"files": ["a:b"]}],
-)
-def test_a_bad_option_is_a_usage_error(options: dict[str, object]) -> None:
-    with pytest.raises(UsageError):
-        _build(**options)
-
-
-def test_a_profile_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ProfileError, match="No such file"):
-        _build(profile=tmp_path / "none.yaml")
-
-
-def test_a_profile_that_is_endless_is_refused() -> None:
-    with pytest.raises(ProfileError):
-        _build(profile=Path("/dev/zero"))
+def test_help_names_the_default_time(parser: Parser) -> None:
+    assert "else 5m)" in " ".join(parser.format_help().split())

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 import os
+from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from stockade.cli.ps import ps
+from stockade.cli import ps
 from stockade.sandbox import registry
 
 
@@ -30,9 +32,11 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> registry.Record:
 
 
 def test_a_live_machine_is_listed(
-    machine: registry.Record, capsys: pytest.CaptureFixture[str]
+    read: Callable[..., Namespace],
+    machine: registry.Record,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert ps() == 0
+    assert ps.run(read(ps)) == 0
     header, row = capsys.readouterr().out.splitlines()
     assert header.startswith("ID")
     assert row.startswith(machine.id)
@@ -40,9 +44,11 @@ def test_a_live_machine_is_listed(
 
 
 def test_json_holds_the_whole_record(
-    machine: registry.Record, capsys: pytest.CaptureFixture[str]
+    read: Callable[..., Namespace],
+    machine: registry.Record,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert ps(json=True) == 0
+    assert ps.run(read(ps, "--json")) == 0
     [shown] = json.loads(capsys.readouterr().out)
     assert shown["id"] == machine.id
     assert shown["command"] == machine.command

@@ -1,39 +1,34 @@
 from __future__ import annotations
 
-import json
+import os
+from argparse import Namespace
+from collections.abc import Callable
 
 import pytest
 
-from stockade import session
-from stockade.cli.run import describe, run
-from stockade.cli.streams import CollectedStreams
+from stockade.cli import run
+from stockade.cli.parser import Parser
 from stockade.model.errors import UsageError
-from stockade.model.outcome import Limit, Outcome, Usage
+from stockade.model.limits import Limits
+from stockade.model.profile import Profile
+from stockade.model.quantities import format_duration
 
 
-def test_a_command_is_needed() -> None:
+@pytest.mark.parametrize("words", [[], ["--"], ["--json", "--"]])
+def test_a_command_is_needed(read: Callable[..., Namespace], words: list[str]) -> None:
     with pytest.raises(UsageError, match="no command given"):
-        run()
+        run.run(read(run, *words))
 
 
-@pytest.mark.anyio
-async def test_the_document_of_a_run_is_json() -> None:
-    streams = CollectedStreams()
-    await streams.give_output(b"hello\n")
-    await streams.give_error(b"\xff")
-    report = session.Report(
-        session="0011aabb",
-        profile="default",
-        image="debian-python",
-        wall="microvm",
-        backend="qemu-microvm",
-        kernel="6.1",
-        host_kernel="6.18",
-        outcome=Outcome(137, None, Limit.MEMORY, "memory limit of 512MiB reached", Usage()),
-        seconds=1.5,
-    )
-    document = json.loads(json.dumps(describe(report, streams)))
-    assert document["outcome"]["code"] == 137
-    assert document["outcome"]["limit"] == "memory"
-    assert document["stdout"] == {"encoding": "utf-8", "data": "hello\n"}
-    assert document["stderr"] == {"encoding": "base64", "data": "/w=="}
+def test_the_command_is_taken_as_it_is(read: Callable[..., Namespace]) -> None:
+    command = ["sh", "-c", "--json", os.fsdecode(b"\xff"), "--"]
+    taken = read(run, "--watch", "--", *command)
+    assert (taken.command, taken.watch, taken.json) == (command, True, False)
+
+
+def test_help_tells_the_real_defaults() -> None:
+    parser = Parser("stockade run", "")
+    run.add_arguments(parser)
+    shown = " ".join(parser.format_help().split())
+    assert f"else {Profile().image})" in shown
+    assert f"else {format_duration(Limits().wall_time)})" in shown

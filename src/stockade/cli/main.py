@@ -5,6 +5,7 @@ Subcommands are named by module, so that each run imports only its own.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -17,10 +18,14 @@ COMMANDS = {
     "image": "Build, list and remove guest images.",
     "doctor": "Say which walls can be used here, and what is missing.",
 }
+# Objects made before Python looks for garbage among them. Importing makes sixty thousand and no
+# garbage; to look every 700, as is usual, took a quarter of the time until a machine starts.
+_UNCOLLECTED = 100_000
 
 
 def main() -> None:
     """Run ``stockade`` with the process's arguments and exit with its code."""
+    gc.set_threshold(_UNCOLLECTED)
     _open_closed_streams()
     try:
         code = run(sys.argv[1:])
@@ -38,6 +43,7 @@ def main() -> None:
         complain(f"cannot write {error.filename or 'standard output'}: {error.strerror}")
         code = 125
         _drop_output()
+    gc.freeze()  # nor is there any need to look through all of it at the end
     sys.exit(code)
 
 

@@ -2,7 +2,8 @@
 
 The floors: starting a program at all, Python with the modules of ``run``, a program in the very
 jail of the machines, QEMU up to its version, and QEMU in the jail with the machine of a run but
-nothing to boot: its firmware is one instruction that ends it.
+nothing to boot: its firmware is one instruction that ends it. Beside them the command line's own
+start: ``stockade --version``, ``stockade ps``, and a run that is refused when all is imported.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ else:
 
 _PYTHON = sys.executable
 _STOCKADE = Path(_PYTHON).with_name("stockade")
+_IMPORTS = "import stockade.cli.running"
+_REFUSED = ["run", "--image", "none", "--", "true"]  # there is no such image
 _EXIT_PORT = 0xF4  # where isa-debug-exit listens unless told otherwise
 _FIRMWARE = "/machine/firmware"
 _BARE = [
@@ -53,7 +56,10 @@ def main() -> None:
                 "stockade_run_true": lambda: _run([_STOCKADE, "run", "--", "true"]),
                 "fork_exec_true": lambda: _run(["/bin/true"]),
                 "python_start": lambda: _run([_PYTHON, "-c", "pass"]),
-                "python_imports_of_run": lambda: _run([_PYTHON, "-c", "import stockade.cli.run"]),
+                "python_imports_of_run": lambda: _run([_PYTHON, "-c", _IMPORTS]),
+                "stockade_version": lambda: _run([_STOCKADE, "--version"]),
+                "stockade_ps": lambda: _run([_STOCKADE, "ps"]),
+                "stockade_run_refused": lambda: _run([_STOCKADE, *_REFUSED], code=125),
                 "jail_true": lambda: _jailed(Jail(Path("/bin/true")), [], code=0),
                 "qemu_version": lambda: _run([qemu, "--version"]),
                 # isa-debug-exit makes exit code 2n+1 of the byte n it is given.
@@ -75,8 +81,9 @@ def main() -> None:
     )
 
 
-def _run(command: list[str | Path]) -> None:
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+def _run(command: list[str | Path], *, code: int = 0) -> None:
+    done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True)
+    assert done.returncode == code, done
 
 
 def _jailed(jail: Jail, arguments: list[str], *, code: int) -> None:

@@ -21,7 +21,7 @@ _TESTED_ELSEWHERE: dict[str, str] = {
     "guest/main.py": "every functional test starts here",
     "guest/machine.py": "mounts and devices of a fresh machine",
     "guest/rootfs.py": "mounts the workload's tree",
-    "guest/spawn.py": "drops privileges it must first have",
+    "guest/disks.py": "binds and releases drivers of a machine's disks",
     "guest/cgroups.py": "needs a cgroup tree of its own",
     "guest/linux.py": "raw system calls, used by those above",
     # Only types: nothing runs.

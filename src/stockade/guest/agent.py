@@ -1,10 +1,14 @@
 """What the host may ask, and who answers.
 
+A machine, new or copied, first hears on its control port whose it is (``wire/adoption.py``). It
+answers with the nonce of that word on the other port, where from then on the wire is spoken.
+
 The host opens a ``call`` stream and sends one request as a JSON message; the answer comes back on
 the same stream. Streams that a request names for its bytes (``stdin`` and so on) are opened before
 it, with the payload ``data``. Requests by their ``op``:
 
-``configure``  once, first: who the machine is, see ``machine.configure``
+``configure``  before any command: who the machine is, see ``machine.configure``
+``rest``       forget the session: what is copied from here on can be configured for another
 ``exec``       run a program: argv, env, cwd, tty, stdin, stdout, stderr, cpu_time
 ``file``       one of ``files.py``'s operations: action, path, mode, stdin, stdout, stderr
 ``stats``      what the workload uses now
@@ -17,19 +21,21 @@ resets the stream of a command, the command is killed.
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import TYPE_CHECKING, Any
 
 from stockade.guest import files, machine, rootfs
 from stockade.guest.cgroups import Group
-from stockade.guest.channel import Channel
+from stockade.guest.channel import Channel, drain
 from stockade.guest.command import Command
-from stockade.guest.spawn import Context, execute
+from stockade.guest.disks import Disks
+from stockade.guest.loop import READ
+from stockade.guest.spawn import Context, Spare
+from stockade.wire.adoption import ADOPTION_SIZE, Adoption
 from stockade.wire.messages import MessageReader, encode_message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from stockade.guest.channel import Handler
     from stockade.guest.loop import Loop
 
@@ -40,15 +46,27 @@ _REQUEST_LIMIT = 4 << 20  # bytes; argv and environment together are at most 2 M
 class Agent:
     """Serves the host's requests until the host closes the channel."""
 
-    def __init__(self, loop: Loop, port: int) -> None:
+    def __init__(self, loop: Loop, ports: machine.Ports) -> None:
         self.loop = loop
-        self.commands: set[Command] = set()
+        self.commands: dict[Command, Call] = {}
+        self._ports = ports
+        self._record = b""
         self._count = 0
+        self._disks = Disks()
         self._namespace = -1
         self._workload: Group | None = None
-        self._memory = 0
+        self._spare: Spare | None = None
+        self._configured = False
+        self._bounds: machine.Bounds | None = None
         self._user = (0, 0)
-        self.channel = Channel(loop, port, self._accept)
+        self._channel: Channel | None = None
+        loop.watch(ports.control, READ, self._adopt)
+
+    @property
+    def channel(self) -> Channel:
+        """The channel to whoever has adopted the machine."""
+        assert self._channel is not None  # noqa: S101 - requests come by it
+        return self._channel
 
     def answer(self, call: Call, request: dict[str, Any]) -> None:
         """Do what ``request`` asks and say so on ``call``."""
@@ -58,60 +76,146 @@ class Agent:
         elif operation == "configure":
             self._configure(request)
             call.finish({"event": "done", "kernel": os.uname().release})
-        elif self._workload is None:
+        elif self._workload is None or not self._configured:
             call.fail("not-configured", f"{operation} before configure")
         elif operation == "stats":
             call.finish({"event": "done", **self._stats(self._workload)})
         elif operation == "exec":
             env = {os.fsencode(k): os.fsencode(v) for k, v in request["env"].items()}
             argv = [os.fsencode(word) for word in request["argv"]]
-            self._run(call, request, execute(argv, env, os.fsencode(request["cwd"])))
+            self._run(call, request, ("exec", argv, env, os.fsencode(request["cwd"])))
         elif operation == "file":
-            self._run(call, request, files.operation(request))
+            files.check(request["action"])
+            path, mode = os.fsencode(request["path"]), int(request.get("mode", 0))
+            self._run(call, request, ("file", request["action"], path, mode))
+        elif operation == "rest":
+            self._rest(request["disks"])
+            call.finish({"event": "done"})
         else:
             call.fail("unknown", f"no such operation: {operation}")
 
-    def _configure(self, request: dict[str, Any]) -> None:
-        self._namespace, self._workload = machine.configure(request)
-        self._memory = request["memory"]
-        self._user = (request["uid"], request["gid"])
+    def _adopt(self, _events: int) -> None:
+        """Begin anew with the host that says so; what went on with another one is cut off."""
+        self._record += os.read(self._ports.control, ADOPTION_SIZE - len(self._record))
+        if len(self._record) < ADOPTION_SIZE:
+            return
+        adoption = Adoption.unpack(self._record)
+        self._record = b""
+        machine.renew(self._ports.random, adoption)
+        if self._channel:
+            for call in self.commands.values():
+                call.command = None  # its command goes on, and nobody hears of its end
+            self._channel.abandon("the machine was copied")
+        drain(self._ports.channel)
+        self._channel = Channel(
+            self.loop, self._ports.channel, self._accept, preface=adoption.nonce
+        )
 
-    def _run(self, call: Call, request: dict[str, Any], body: Callable[[], Any]) -> None:
-        self._count += 1
-        group = Group(f"command-{self._count}", self._workload)
-        group.die_together()
+    def _configure(self, request: dict[str, Any]) -> None:
+        bounds = machine.Bounds(request["memory"], request["scratch"], request["processes"])
+        user = (request["uid"], request["gid"])
+        if self._workload is None:
+            self._namespace = machine.prepare(self._disks)
+        if (bounds, user) != (self._bounds, self._user):
+            self._renew_workload(bounds, user)
+        machine.configure(request, self._namespace, self._disks)
+        self._configured = True
+
+    def _rest(self, disks: str) -> None:
+        assert self._bounds is not None  # noqa: S101 - as `answer` has seen
+        self._renew_workload(self._bounds, self._user)
+        self._disks.release(disks)
+        self._keep(self._make_spare())
+        self._configured = False
+        # A collection writes to every object's page, in each copy anew.
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+
+    def _renew_workload(self, bounds: machine.Bounds, user: tuple[int, int]) -> None:
+        """Begin anew with what the workload may use and has used; no command may be running."""
+        if self._spare:
+            self._discard(self._take_spare())
+        if self._workload:
+            self._workload.remove()
+        self._workload = machine.new_workload(bounds)
+        self._bounds, self._user = bounds, user
+
+    def _run(self, call: Call, request: dict[str, Any], order: tuple[Any, ...]) -> None:
         uid, gid = self._user
         request.update(uid=uid, gid=gid)
+        spare = self._take_spare()
         command = Command(
             self.loop,
             self.channel,
-            group,
+            spare.context.group,
             cpu_time=request.get("cpu_time"),
             report=lambda outcome: self._ended(command, call, outcome),
         )
         try:
-            command.start(Context(self._namespace, uid, gid, group), request, body)
+            command.start(spare, request, order)
         except BaseException:
-            group.remove()
+            self._discard(spare)
             raise
         if not self.commands:
             self.loop.every(_LOOK, self, self._look)
-        self.commands.add(command)
+        self.commands[command] = call
         call.command = command
         call.say({"event": "started"})
 
+    def _take_spare(self) -> Spare:
+        spare = self._spare
+        if spare:
+            self._keep(None)
+            if spare.gone:  # and nobody has told us yet
+                self._discard(spare)
+                spare = None
+        return spare or self._make_spare()
+
+    def _keep(self, spare: Spare | None) -> None:
+        """Have ``spare`` wait for the next command; it is one more than the workload may have."""
+        self._spare = spare
+        if self._workload and self._bounds:
+            self._workload.limit(processes=self._bounds.processes + (spare is not None))
+
+    def _make_spare(self) -> Spare:
+        """Make a process for the next command, with the group that it runs in."""
+        self._count += 1
+        group = Group(f"command-{self._count}", self._workload)
+        group.die_together()
+        spare = Spare(Context(self._namespace, *self._user, group))
+        self.loop.on_exit(spare.pid, lambda _status: self._spare_died(spare))
+        return spare
+
+    def _spare_died(self, spare: Spare) -> None:
+        """The workload can kill what is its own user's; another one is made when it is needed."""
+        if spare is self._spare:
+            self._keep(None)
+            spare.close()
+            spare.context.group.remove()
+
+    def _discard(self, spare: Spare) -> None:
+        """End a process that no command uses, and wait until it has left its group."""
+        spare.discard()
+        self.loop.wait(spare.pid)
+        spare.context.group.remove()
+
     def _ended(self, command: Command, call: Call, outcome: dict[str, Any]) -> None:
-        self.commands.discard(command)
+        self.commands.pop(command, None)
         if not self.commands:
             self.loop.cancel(self)
         used, free = rootfs.scratch_used()
         call.command = None
         call.finish({"event": "exited", "scratch_used": used, "scratch_free": free, **outcome})
+        if self._spare is None:
+            self._keep(self._make_spare())
 
     def _look(self) -> None:
         for command in list(self.commands):
             command.check_limits()
-        if self._workload and self._in_use(self._workload) > self._memory:
+        if not self._workload or not self._bounds:
+            return
+        if self._in_use(self._workload) > self._bounds.memory:
             hungriest = max(self.commands, key=lambda command: self._in_use(command.group))
             hungriest.kill("memory")
 
@@ -160,7 +264,7 @@ class Call:
         if self._open:
             self._open = False
             self._agent.channel.end(self._stream)
-        self._agent.channel.flush()
+            self._agent.channel.flush()
 
     def fail(self, kind: str, message: str) -> None:
         """Say that the request was not done."""

@@ -17,8 +17,11 @@ _CONTROLLERS = ("cpu", "memory", "pids")
 
 def mount() -> None:
     """Mount the hierarchy and let the agent's children use the controllers."""
-    linux.mount("cgroup2", ROOT, "cgroup2", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
-    _write(f"{ROOT}/cgroup.subtree_control", " ".join(f"+{name}" for name in _CONTROLLERS))
+    flags = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
+    linux.mount("cgroup2", ROOT, "cgroup2", flags, "favordynmods")
+    linux.write_file(
+        f"{ROOT}/cgroup.subtree_control", " ".join(f"+{name}" for name in _CONTROLLERS)
+    )
 
 
 class Group:
@@ -30,30 +33,32 @@ class Group:
 
     def delegate(self) -> None:
         """Let the groups below this one have limits too."""
-        _write(f"{self.path}/cgroup.subtree_control", " ".join(f"+{n}" for n in _CONTROLLERS))
+        linux.write_file(
+            f"{self.path}/cgroup.subtree_control", " ".join(f"+{n}" for n in _CONTROLLERS)
+        )
 
     def limit(self, *, memory: int | None = None, processes: int | None = None) -> None:
         """Bound the group: memory in bytes, processes as a count of tasks, threads included."""
         if memory is not None:
-            _write(f"{self.path}/memory.max", str(memory))
+            linux.write_file(f"{self.path}/memory.max", str(memory))
         if processes is not None:
-            _write(f"{self.path}/pids.max", str(processes))
+            linux.write_file(f"{self.path}/pids.max", str(processes))
 
     def die_together(self) -> None:
         """Have the kernel kill the whole group when it is out of memory, not one part of it."""
-        _write(f"{self.path}/memory.oom.group", "1")
+        linux.write_file(f"{self.path}/memory.oom.group", "1")
 
     def join(self) -> None:
         """Move the calling process into the group."""
-        _write(f"{self.path}/cgroup.procs", "0")
+        linux.write_file(f"{self.path}/cgroup.procs", "0")
 
     def kill(self) -> None:
         """SIGKILL everything in the group and below, at once."""
-        _write(f"{self.path}/cgroup.kill", "1")
+        linux.write_file(f"{self.path}/cgroup.kill", "1")
 
     def freeze(self, frozen: bool) -> None:
         """Stop or continue everything in the group and below."""
-        _write(f"{self.path}/cgroup.freeze", str(int(frozen)))
+        linux.write_file(f"{self.path}/cgroup.freeze", str(int(frozen)))
 
     def populated(self) -> bool:
         """Tell whether any process is left in the group."""
@@ -69,7 +74,7 @@ class Group:
 
     def memory_peak(self) -> int:
         """Most bytes ever charged to the group at once."""
-        return int(_read(f"{self.path}/memory.peak"))
+        return int(linux.read_file(f"{self.path}/memory.peak"))
 
     def out_of_memory_kills(self) -> int:
         """Processes that the kernel killed because the group was at its memory limit."""
@@ -85,15 +90,5 @@ class Group:
         return stat["user_usec"], stat["system_usec"]
 
     def _keyed(self, name: str) -> dict[str, int]:
-        lines = _read(f"{self.path}/{name}").splitlines()
+        lines = linux.read_file(f"{self.path}/{name}").splitlines()
         return {key: int(value) for key, value in (line.split() for line in lines)}
-
-
-def _read(path: str) -> str:
-    with open(path, encoding="ascii") as file:
-        return file.read()
-
-
-def _write(path: str, text: str) -> None:
-    with open(path, "w", encoding="ascii") as file:
-        file.write(text)

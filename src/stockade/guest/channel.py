@@ -47,10 +47,15 @@ _SMALL = 1 << 12  # bytes up to which joining parts costs less than one more wri
 
 
 class Channel:
-    """Streams over one virtio port."""
+    """Streams over one virtio port, after the bytes of ``preface``."""
 
     def __init__(
-        self, loop: Loop, port: int, accept: Callable[[int, bytes | bytearray], Handler]
+        self,
+        loop: Loop,
+        port: int,
+        accept: Callable[[int, bytes | bytearray], Handler],
+        *,
+        preface: bytes = b"",
     ) -> None:
         self._loop = loop
         self._port = port
@@ -59,11 +64,18 @@ class Channel:
         self._handlers: dict[int, Handler] = {}
         self._half_closed: set[int] = set()
         self._buffer = bytearray(_CHUNK)
-        self._waiting: deque[bytes | memoryview] = deque()
-        self._waiting_size = 0
+        self._waiting: deque[bytes | memoryview] = deque([preface] if preface else [])
+        self._waiting_size = len(preface)
         self._refused = False  # whether anybody waits for room at the port
         self.connection.start()
         self.flush()
+
+    def abandon(self, reason: str) -> None:
+        """Have every stream's handler take it for reset; nothing more is said on the port."""
+        handlers, self._handlers = self._handlers, {}
+        for stream, handler in handlers.items():
+            handler.reset(stream, reason)
+        self._loop.forget(self._port)
 
     def handle(self, stream: int, handler: Handler) -> None:
         """Make ``handler`` the user of ``stream`` from now on."""
@@ -170,3 +182,10 @@ class Channel:
             self._handlers.pop(stream, None)
         elif stream in self._handlers:
             self._half_closed.add(stream)
+
+
+def drain(port: int) -> None:
+    """Drop what lies in the port: it was for somebody else."""
+    with contextlib.suppress(BlockingIOError):
+        while os.read(port, _CHUNK):
+            pass

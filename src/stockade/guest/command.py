@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from stockade.guest.pumps import InputPump, OutputPump
 from stockade.guest.rootfs import TERMINALS
-from stockade.guest.spawn import Context, Streams, spawn
+from stockade.guest.spawn import Spare, Streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,15 +54,22 @@ class Command:
         self._pid = 0
         self._started = time.monotonic()
 
-    def start(self, context: Context, request: dict[str, Any], body: Callable[[], Any]) -> None:
-        """Fork ``body`` with the request's streams as its own."""
+    def start(self, spare: Spare, request: dict[str, Any], order: tuple[Any, ...]) -> None:
+        """Have ``spare`` do ``order`` with the request's streams as its own."""
         stdin, outputs = request["stdin"], [request["stdout"]]
         if not request.get("tty"):
             outputs.append(request["stderr"])
         inner, outer = self._open(request)
-        self._pid = spawn(context, inner, body)
-        for fd in set(inner[:3]):
-            os.close(fd)
+        try:
+            spare.start(inner, order)
+        except BaseException:
+            for fd in outer:
+                os.close(fd)
+            raise
+        finally:
+            for fd in set(inner[:3]):
+                os.close(fd)
+        self._pid = spare.pid
         self._loop.on_exit(self._pid, self._exited)
         self._input = InputPump(self._loop, self._channel, outer[0], stdin, terminal=inner.terminal)
         self._open_outputs = len(outputs)
@@ -122,8 +129,9 @@ class Command:
         self._pid = 0  # from here on the number may be another's
         self.check_limits()  # what the last period's look was too early for
         self._status = status
-        self.group.kill()  # whatever the command left running ends with it
-        self._loop.every(_SETTLE, self, self._finish)
+        if self.group.populated():
+            self.group.kill()  # whatever the command left running ends with it
+            self._loop.every(_SETTLE, self, self._finish)
         self._finish()
 
     def _output_done(self) -> None:
@@ -150,8 +158,8 @@ class Command:
                 "memory_peak": self.group.memory_peak(),
             },
         }
-        self.group.remove()
         self._report(outcome)
+        self.group.remove()
 
 
 def _set_size(terminal: int, rows: int, columns: int) -> None:

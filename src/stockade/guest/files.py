@@ -13,7 +13,7 @@ import json
 import os
 import stat
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,24 +31,22 @@ _KINDS = {
 }
 
 
-def operation(request: dict[str, Any]) -> Callable[[], NoReturn]:
-    """Make a body for ``spawn`` that does the ``action`` which the request names."""
-    action, path = request["action"], os.fsencode(request["path"])
+def check(action: str) -> None:
+    """Raise ``ValueError`` if there is no such action."""
     if action not in _ACTIONS:
         raise ValueError(f"no such file action: {action}")
-    arguments = (path, request["mode"]) if action in _WITH_MODE else (path,)
 
-    def body() -> NoReturn:
-        try:
-            _ACTIONS[action](*arguments)
-            sys.stdout.flush()
-        except OSError as error:
-            kind = errno.errorcode.get(error.errno or 0, "EINVAL")
-            os.write(2, json.dumps({"kind": kind, "message": error.strerror}).encode())
-            os._exit(1)
-        os._exit(0)
 
-    return body
+def operate(action: str, path: bytes, mode: int) -> NoReturn:
+    """Do ``action`` in a process of its own, and end it."""
+    try:
+        _ACTIONS[action](*((path, mode) if action in _WITH_MODE else (path,)))
+        sys.stdout.flush()
+    except OSError as error:
+        kind = errno.errorcode.get(error.errno or 0, "EINVAL")
+        os.write(2, json.dumps({"kind": kind, "message": error.strerror}).encode())
+        os._exit(1)
+    os._exit(0)
 
 
 def read(path: bytes) -> None:

@@ -10,6 +10,7 @@ import errno
 import os
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
+MS_REMOUNT = 32
 MS_REC, MS_PRIVATE = 16384, 1 << 18
 MNT_DETACH = 2
 CLONE_NEWNS = 0x00020000
@@ -90,3 +91,21 @@ def drop_bounding_set() -> None:
             if ctypes.get_errno() == errno.EINVAL:
                 break  # past the last capability that this kernel knows
             _check(-1)
+
+
+def write_file(path: str, text: str) -> None:
+    """Write one of the kernel's own files; Python's file objects cost ten times as much."""
+    fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
+    try:
+        os.write(fd, text.encode("ascii"))
+    finally:
+        os.close(fd)
+
+
+def read_file(path: str) -> str:
+    """Read one of the kernel's own files, at most 64 KiB."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 1 << 16).decode("ascii")
+    finally:
+        os.close(fd)

@@ -66,6 +66,11 @@ class Loop:
         """Call ``action(wait_status)`` once the child ``pid`` has ended."""
         self._children[pid] = action
 
+    def wait(self, pid: int) -> None:
+        """Collect a child that is about to end; nothing is called for it."""
+        self._children.pop(pid, None)
+        os.waitpid(pid, 0)
+
     def stop(self) -> None:
         """Leave ``run`` after the handlers of this turn."""
         self._stopped = True

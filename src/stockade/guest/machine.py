@@ -1,21 +1,26 @@
 """Set the machine up: what process 1 must do before there is a workload.
 
-The order is the machine's life: ``start_up`` needs nothing but the kernel, ``configure`` needs the
-host's word on who this machine is and what it may use.
+The order is the machine's life: ``start_up`` needs nothing but the kernel, ``renew`` makes a copy
+of a machine one of its own, ``prepare`` does what is the same for every session, and ``configure``
+needs the host's word on what this one may use.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import struct
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stockade.guest import cgroups, linux, rootfs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from stockade.guest.disks import Disks
+    from stockade.wire.adoption import Adoption
 
 _SYSCTLS = {
     # The workload is one unprivileged user; none of these is of use to it but as a way out.
@@ -36,40 +41,72 @@ _RNDADDENTROPY, _RNDRESEEDCRNG = 0x40085203, 0x5207  # random(4)
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 1  # netdevice(7)
 
 
-def start_up() -> int:
-    """Mount what the agent itself needs; return the descriptor of the virtio port."""
+class Ports(NamedTuple):
+    """Descriptors: the virtio ports for wire frames and for adoptions, and the random pool."""
+
+    channel: int
+    control: int
+    random: int
+
+
+def start_up() -> Ports:
+    """Mount what the agent itself needs; open the ports to the host."""
     flags = linux.MS_NOSUID | linux.MS_NODEV
     linux.mount("tmpfs", "/run", "tmpfs", flags, "mode=0700,size=1m")
-    for path in (rootfs.SCRATCH, rootfs.TERMINALS):
-        os.mkdir(path)
     cgroups.mount()
     for name, value in _SYSCTLS.items():
         _write_if_there(f"/proc/sys/{name}", value)
     _write_if_there("/proc/self/oom_score_adj", "-1000")
     linux.drop_bounding_set()
-    return os.open(_find_port("stockade"), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    random = os.open("/dev/urandom", os.O_WRONLY | os.O_CLOEXEC)
+    return Ports(_open_port("stockade"), _open_port("control"), random)
 
 
-def configure(request: Mapping[str, Any]) -> tuple[int, cgroups.Group]:
-    """Make this machine the session's own; return the workload's namespace and its group.
+def renew(random: int, adoption: Adoption) -> None:
+    """Give the machine random numbers and a clock of its own: it may be a copy of another."""
+    seed = adoption.seed
+    fcntl.ioctl(random, _RNDADDENTROPY, struct.pack("ii", 8 * len(seed), len(seed)) + seed)
+    fcntl.ioctl(random, _RNDRESEEDCRNG)
+    time.clock_settime(time.CLOCK_REALTIME, adoption.time)
 
-    ``seed`` (hex) and ``time`` (seconds since the epoch) make random numbers and clock its own,
-    also when the machine is a copy of another one.
-    """
-    _add_entropy(bytes.fromhex(request["seed"]))
-    time.clock_settime(time.CLOCK_REALTIME, request["time"])
-    _write_if_there("/proc/sys/kernel/hostname", request["hostname"])
+
+def prepare(disks: Disks) -> int:
+    """Do all that needs no word on the session; return the workload's mount namespace."""
     _raise_loopback()
-    namespace = rootfs.assemble(
-        scratch=request["scratch"],
-        shared_memory=request["memory"] // 2,
-        grants=request["grants"],
-    )
+    return rootfs.assemble(disks)
+
+
+class Bounds(NamedTuple):
+    """What the workload may use: bytes of memory and of scratch files, processes."""
+
+    memory: int
+    scratch: int
+    processes: int
+
+
+def new_workload(bounds: Bounds) -> cgroups.Group:
+    """Make the workload's group, which must not exist, with all its counters at zero."""
     workload = cgroups.Group("workload")
     workload.delegate()
     # What is written to the scratch disk is memory too, and charged to whoever writes it.
-    workload.limit(memory=request["memory"] + request["scratch"], processes=request["processes"])
-    return namespace, workload
+    workload.limit(
+        memory=bounds.memory + bounds.scratch,
+        processes=bounds.processes,
+    )
+    rootfs.resize(scratch=bounds.scratch, shared_memory=bounds.memory // 2)
+    return workload
+
+
+def configure(request: Mapping[str, Any], namespace: int, disks: Disks) -> None:
+    """Make this machine the session's own: its name, and the files that it was granted."""
+    _write_if_there("/proc/sys/kernel/hostname", request["hostname"])
+    rootfs.name_machine(request["machine_id"])
+    if request["grants"]:
+        rootfs.attach_grants(namespace, disks, request["grants"])
+
+
+def _open_port(name: str) -> int:
+    return os.open(_find_port(name), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _find_port(name: str) -> str:
@@ -81,12 +118,6 @@ def _find_port(name: str) -> str:
     raise OSError(0, "the machine has no such virtio port", name)
 
 
-def _add_entropy(seed: bytes) -> None:
-    with open("/dev/urandom", "wb", buffering=0) as pool:
-        fcntl.ioctl(pool, _RNDADDENTROPY, struct.pack("ii", 8 * len(seed), len(seed)) + seed)
-        fcntl.ioctl(pool, _RNDRESEEDCRNG)
-
-
 def _raise_loopback() -> None:
     import socket  # noqa: PLC0415 - costs 20 ms of the boot under emulation, so it is not at the top
 
@@ -96,8 +127,5 @@ def _raise_loopback() -> None:
 
 def _write_if_there(path: str, value: str) -> None:
     """Write a kernel setting; kernels without it have nothing to switch off."""
-    try:
-        with open(path, "w", encoding="ascii") as file:
-            file.write(value)
-    except FileNotFoundError:
-        pass
+    with contextlib.suppress(FileNotFoundError):
+        linux.write_file(path, value)

@@ -15,8 +15,13 @@ from stockade.guest import linux
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from stockade.guest.disks import Disks
+
 SCRATCH = "/run/scratch"
 TERMINALS = "/run/pts"
+_SHARED_MEMORY = "/run/shm"
+_MACHINE_ID, _MACHINE_ID_PLACE = "/run/machine-id", "/etc/machine-id"
+_EMPTY = 1 << 20  # bytes; a size of 0 would mean no bound at all
 _INERT = linux.MS_NOSUID | linux.MS_NODEV
 _DEVICES = {
     "null": (1, 3),
@@ -35,34 +40,55 @@ _LINKS = {
 }
 
 
-def assemble(*, scratch: int, shared_memory: int, grants: Sequence[Mapping[str, str]]) -> int:
+def assemble(disks: Disks) -> int:
     """Build the tree and return a descriptor of the mount namespace that has it as its root.
 
-    ``scratch`` and ``shared_memory`` bound, in bytes, what can be written to files and to
-    ``/dev/shm``. Each grant names its ``disk`` (a virtio serial), its ``target`` in the new root,
-    its ``access``, and, when it is one file and no folder, its ``file`` name on the disk.
+    Next to nothing can be written to it before ``resize``.
     """
-    linux.mount("tmpfs", SCRATCH, "tmpfs", _INERT, f"size={scratch},mode=0755")
+    for path in (SCRATCH, TERMINALS, _SHARED_MEMORY):
+        os.mkdir(path)
+    linux.mount("tmpfs", SCRATCH, "tmpfs", _INERT, f"size={_EMPTY},mode=0755")
     linux.mount("devpts", TERMINALS, "devpts", linux.MS_NOSUID | linux.MS_NOEXEC, "ptmxmode=0666")
-    disks = find_disks()
-    root = _layer(disks["image"], "image", writable=True)
+    linux.mount("tmpfs", _SHARED_MEMORY, "tmpfs", _INERT, f"size={_EMPTY},mode=1777")
+    os.close(os.open(_MACHINE_ID, os.O_CREAT | os.O_WRONLY, 0o444))
+    root = _layer(disks.node("image"), "image", writable=True)
+    paths = {"/dev/pts": TERMINALS, "/dev/shm": _SHARED_MEMORY, _MACHINE_ID_PLACE: _MACHINE_ID}  # noqa: S108 - in the guest
+    trees = {target: linux.clone_tree(path) for target, path in paths.items()}
+    return _in_new_namespace(lambda: _furnish(root, trees))
+
+
+def resize(*, scratch: int, shared_memory: int) -> None:
+    """Bound, in bytes, what can be written to files and to ``/dev/shm``."""
+    for path, size in ((SCRATCH, scratch), (_SHARED_MEMORY, shared_memory)):
+        linux.mount("tmpfs", path, "", linux.MS_REMOUNT | _INERT, f"size={size}")
+
+
+def name_machine(machine_id: str) -> None:
+    """Say what the workload finds in ``/etc/machine-id`` (machine-id(5))."""
+    linux.write_file(_MACHINE_ID, f"{machine_id}\n")
+
+
+def attach_grants(namespace: int, disks: Disks, grants: Sequence[Mapping[str, str]]) -> None:
+    """Attach granted files in ``namespace``.
+
+    Each grant names its ``disk`` (a virtio serial), its ``target`` in the workload's tree, its
+    ``access``, and, when it is one file and no folder, its ``file`` name on the disk.
+    """
     trees = []
     for grant in grants:
-        tree = _layer(disks[grant["disk"]], grant["disk"], writable=grant["access"] == "overlay")
-        trees.append((linux.clone_tree(f"{tree}/{grant.get('file', '')}"), grant))
-    terminals = linux.clone_tree(TERMINALS)
-    return _in_new_namespace(lambda: _furnish(root, trees, terminals, shared_memory))
+        disk = grant["disk"]
+        layer = _layer(disks.node(disk), disk, writable=grant["access"] == "overlay")
+        trees.append((linux.clone_tree(f"{layer}/{grant.get('file', '')}"), grant))
 
+    def attach() -> None:
+        linux.setns(namespace, linux.CLONE_NEWNS)
+        os.umask(0o022)
+        for tree, grant in trees:
+            _attach(tree, grant["target"], is_file="file" in grant)
 
-def find_disks() -> dict[str, str]:
-    """Map the serial of every virtio disk to its device node."""
-    disks = {}
-    for name in os.listdir("/sys/block"):
-        path = f"/sys/block/{name}/serial"
-        if name.startswith("vd") and os.path.exists(path):
-            with open(path, encoding="ascii") as file:
-                disks[file.read().strip()] = f"/dev/{name}"
-    return disks
+    _in_child(attach)
+    for tree, _ in trees:
+        os.close(tree)
 
 
 def scratch_used() -> tuple[int, int]:
@@ -94,15 +120,24 @@ def _layer(disk: str, name: str, *, writable: bool) -> str:
 
 def _in_new_namespace(furnish: Callable[[], None]) -> int:
     """Run ``furnish`` in a child with a mount namespace of its own; return the namespace."""
+
+    def body() -> None:
+        linux.unshare(linux.CLONE_NEWNS)
+        linux.mount("none", "/", "", linux.MS_REC | linux.MS_PRIVATE)
+        furnish()
+
+    return _in_child(body, lambda pid: os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC))
+
+
+def _in_child(body: Callable[[], None], look: Callable[[int], int] = lambda _pid: 0) -> int:
+    """Run ``body`` in a child, ``look`` at the child by its process id, and let it end."""
     report_read, report_write = os.pipe()
     release_read, release_write = os.pipe()
     pid = os.fork()
     if pid == 0:
         message = b"ok"
         try:
-            linux.unshare(linux.CLONE_NEWNS)
-            linux.mount("none", "/", "", linux.MS_REC | linux.MS_PRIVATE)
-            furnish()
+            body()
         except BaseException as error:  # noqa: BLE001 - the parent must hear of everything
             message = str(error).encode(errors="replace") or b"failed"
         os.write(report_write, message)
@@ -110,17 +145,15 @@ def _in_new_namespace(furnish: Callable[[], None]) -> int:
         os.read(release_read, 1)
         os._exit(0)
     message = os.read(report_read, 4096)
-    namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    seen = look(pid)
     for fd in (report_read, report_write, release_read, release_write):
         os.close(fd)
     if message != b"ok":
         raise OSError(message.decode(errors="replace"))
-    return namespace
+    return seen
 
 
-def _furnish(
-    root: str, trees: list[tuple[int, Mapping[str, str]]], terminals: int, shared_memory: int
-) -> None:
+def _furnish(root: str, trees: Mapping[str, int]) -> None:
     os.chdir(root)
     # pivot_root(".", ".") puts the old root on top of the new one, where it is then unmounted:
     # no directory of the image is needed for it. See pivot_root(2), NOTES.
@@ -133,22 +166,18 @@ def _furnish(
     # hidepid: the workload sees its own processes, not the agent's and the kernel's.
     linux.mount("proc", "/proc", "proc", _INERT | linux.MS_NOEXEC, "hidepid=invisible")
     linux.mount("sysfs", "/sys", "sysfs", _INERT | linux.MS_NOEXEC | linux.MS_RDONLY)
-    _devices(terminals, shared_memory)
+    _devices()
     os.umask(0o022)
-    for tree, grant in trees:
-        _attach(tree, grant["target"], is_file="file" in grant)
+    for target, tree in trees.items():
+        _attach(tree, target, is_file=target == _MACHINE_ID_PLACE)
 
 
-def _devices(terminals: int, shared_memory: int) -> None:
+def _devices() -> None:
     linux.mount("tmpfs", "/dev", "tmpfs", linux.MS_NOSUID | linux.MS_NOEXEC, "size=64k,mode=0755")
     for name, (major, minor) in _DEVICES.items():
         os.mknod(f"/dev/{name}", 0o666 | 0o020000, os.makedev(major, minor))
     for name, target in _LINKS.items():
         os.symlink(target, f"/dev/{name}")
-    os.mkdir("/dev/pts")
-    linux.attach_tree(terminals, "/dev/pts")
-    os.mkdir("/dev/shm")  # noqa: S108 - in the guest
-    linux.mount("tmpfs", "/dev/shm", "tmpfs", _INERT, f"size={shared_memory},mode=1777")  # noqa: S108
 
 
 def _attach(tree: int, target: str, *, is_file: bool) -> None:

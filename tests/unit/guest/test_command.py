@@ -2,16 +2,17 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.unit.guest.conftest import PlayedGroup
+from tests.unit.guest.conftest import PlayedGroup, awaits_order
 
 from stockade.guest import command
 from stockade.guest.channel import Channel
 from stockade.guest.command import Command
-from stockade.guest.spawn import Context, execute
+from stockade.guest.spawn import Context, Spare
 from stockade.wire.connection import WINDOW
 
 if TYPE_CHECKING:
@@ -33,6 +34,18 @@ class _Unclaimed:
     def ended(self, stream: int) -> None: ...
     def reset(self, stream: int, reason: str) -> None: ...
     def writable(self, stream: int) -> None: ...
+
+
+def _shell(script: str) -> tuple[Any, ...]:
+    """The order to run a script."""
+    return ("exec", [_SHELL, b"-c", script.encode()], {b"PATH": b"/usr/bin:/bin"}, b"/")
+
+
+class _ClosedGroup(PlayedGroup):
+    """A group that no process can join."""
+
+    def join(self) -> None:
+        raise PermissionError(1, "Operation not permitted", "cgroup.procs")
 
 
 class _LateGroup(PlayedGroup):
@@ -72,6 +85,20 @@ class _Bench:
             self.loop, self.channel, group, cpu_time=cpu_time, report=self.reports.append
         )
 
+    def spare(self, group: PlayedGroup | None = None, namespace: int | None = None) -> Spare:
+        return Spare(
+            Context(
+                self.namespace if namespace is None else namespace,
+                _NOBODY,
+                _NOBODY,
+                group or PlayedGroup("command-1", self.workload),
+            )
+        )
+
+    def request(self, tty: dict[str, int] | None = None) -> dict[str, Any]:
+        streams = {"stdin": self.stdin, "stdout": self.stdout, "stderr": self.stderr}
+        return {**streams, "tty": tty, "uid": _NOBODY, "gid": _NOBODY}
+
     def start(
         self,
         script: str,
@@ -79,14 +106,11 @@ class _Bench:
         tty: dict[str, int] | None = None,
         group: PlayedGroup | None = None,
         cpu_time: float | None = None,
+        namespace: int | None = None,
     ) -> Command:
-        made = self.make(group or PlayedGroup("command-1", self.workload), cpu_time)
-        request = {"stdin": self.stdin, "stdout": self.stdout, "stderr": self.stderr, "tty": tty}
-        made.start(
-            Context(self.namespace, _NOBODY, _NOBODY, made.group),
-            {**request, "uid": _NOBODY, "gid": _NOBODY},
-            execute([_SHELL, b"-c", script.encode()], {b"PATH": b"/usr/bin:/bin"}, b"/"),
-        )
+        group = group or PlayedGroup("command-1", self.workload)
+        made = self.make(group, cpu_time)
+        made.start(self.spare(group, namespace), self.request(tty), _shell(script))
         return made
 
     def report(self) -> dict[str, Any]:
@@ -285,13 +309,117 @@ def test_a_size_for_a_command_without_a_terminal_means_nothing(bench: _Bench) ->
     assert bench.report()["code"] == 0
 
 
+def _open_descriptors() -> set[str]:
+    return {path.name for path in Path("/proc/self/fd").iterdir()}
+
+
 @pytest.mark.parametrize("missing", ["stdin", "stdout", "stderr"])
 def test_a_request_without_its_streams_starts_nothing(bench: _Bench, missing: str) -> None:
-    group = PlayedGroup("command-1", bench.workload)
-    request = {"stdin": bench.stdin, "stdout": bench.stdout, "stderr": bench.stderr}
+    spare = bench.spare()
+    request = bench.request()
     del request[missing]
+    before = _open_descriptors()
     with pytest.raises(KeyError):
-        bench.make(group).start(
-            Context(bench.namespace, _NOBODY, _NOBODY, group), request, lambda: pytest.fail("ran")
-        )
-    assert not group.populated()
+        bench.make(PlayedGroup("command-2", bench.workload)).start(spare, request, ("none",))
+    assert _open_descriptors() == before
+    spare.discard()
+    bench.loop.wait(spare.pid)
+    assert not spare.context.group.populated()
+
+
+def test_a_spare_that_is_gone_is_an_error_and_leaves_nothing_open(bench: _Bench) -> None:
+    spare = bench.spare()
+    os.kill(spare.pid, signal.SIGKILL)
+    bench.loop.wait(spare.pid)
+    before = _open_descriptors()
+    made = bench.make(PlayedGroup("command-2", bench.workload))
+    with pytest.raises(OSError, match="Broken pipe"):
+        made.start(spare, bench.request(), _shell("echo not reached"))
+    assert len(_open_descriptors()) == len(before) - 1  # the agent's end of the spare's own link
+
+
+@pytest.mark.parametrize("moment", ["before it is contained", "while it waits"])
+def test_a_spare_that_was_stopped_goes_on(bench: _Bench, moment: str) -> None:
+    group = _LateGroup("command-1", bench.workload)
+    spare = bench.spare(group)
+    if moment == "while it waits":
+        group.let()
+        bench.host.serve(lambda: awaits_order(spare), "its containment")
+    os.kill(spare.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, spare.pid, os.WSTOPPED | os.WNOWAIT)
+    bench.make(group).start(spare, bench.request(), _shell("echo went on"))
+    group.let()
+    report = bench.report()
+    group.close()
+    assert (report["code"], bytes(bench.host.received[bench.stdout])) == (0, b"went on\n")
+
+
+def test_a_discarded_spare_ends_whatever_the_workload_did_to_it(bench: _Bench) -> None:
+    spare = bench.spare()
+    os.kill(spare.pid, signal.SIGSTOP)
+    spare.discard()
+    bench.loop.wait(spare.pid)
+    spare.context.group.remove()
+
+
+def test_a_spare_ends_with_the_agent(bench: _Bench) -> None:
+    spare = bench.spare()
+    spare._end.close()
+    _, status = os.waitpid(spare.pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_a_failure_to_join_the_group_is_told_and_nothing_runs(bench: _Bench) -> None:
+    bench.start("echo not reached", group=_ClosedGroup("command-1", bench.workload))
+    assert bench.report()["code"] == 126
+    said = bench.host.received[bench.stderr]
+    assert said == b"stockade: cgroup.procs: Operation not permitted\n"
+    assert bench.host.received[bench.stdout] == b""
+
+
+def test_a_failure_to_enter_the_namespace_is_told_and_nothing_runs(bench: _Bench) -> None:
+    no_namespace = os.open("/dev/null", os.O_RDONLY)
+    bench.start("echo not reached", namespace=no_namespace)
+    os.close(no_namespace)
+    assert bench.report()["code"] == 126
+    assert bench.host.received[bench.stderr] == b"stockade: Invalid argument\n"
+    assert bench.host.received[bench.stdout] == b""
+
+
+@pytest.mark.parametrize("order", [("no such deed",), ("exec",), ("exec", [], {}, b"/"), (), 7])
+def test_an_order_that_is_none_is_told(bench: _Bench, order: Any) -> None:
+    group = PlayedGroup("command-1", bench.workload)
+    bench.make(group).start(bench.spare(group), bench.request(), order)
+    assert bench.report()["code"] == 126
+    said = bench.host.received[bench.stderr].decode()
+    assert said.startswith("stockade: cannot start the command: ")
+    assert said.count("\n") == 1
+
+
+def test_an_order_may_be_as_long_as_arguments_can_be(bench: _Bench) -> None:
+    group = PlayedGroup("command-1", bench.workload)
+    words = [b"%07d" % number + b"x" * 100_000 for number in range(19)]
+    order: tuple[Any, ...] = ("exec", [_SHELL, b"-c", b"printf %s $# $*", b"sh", *words], {}, b"/")
+    bench.make(group).start(bench.spare(group), bench.request(), order)
+    assert bench.report()["code"] == 0
+    assert bench.host.received[bench.stdout] == b"19" + b"".join(words)
+
+
+def test_an_order_of_2_mib_is_more_than_the_kernel_takes(bench: _Bench) -> None:
+    group = PlayedGroup("command-1", bench.workload)
+    order: tuple[Any, ...] = ("exec", [_SHELL, *(b"x" * 100_000 for _ in range(21))], {}, b"/")
+    bench.make(group).start(bench.spare(group), bench.request(), order)
+    assert bench.report()["code"] == 126
+    said = bench.host.received[bench.stderr]
+    assert said == b"stockade: /bin/sh: Argument list too long\n"
+
+
+def test_no_descriptor_of_the_agent_is_left_whatever_its_number(bench: _Bench) -> None:
+    numbers = (900, os.sysconf("SC_OPEN_MAX") - 1)
+    for number in numbers:
+        os.dup2(bench.namespace, number)  # which a program that is started would inherit
+    bench.start("ls /proc/self/fd")
+    bench.report()
+    for number in numbers:
+        os.close(number)
+    assert bench.host.received[bench.stdout].split() == [b"0", b"1", b"2", b"3"]

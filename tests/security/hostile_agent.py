@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio import to_thread
 
+from stockade.sandbox.backends.base import Links
 from stockade.wire import events
+from stockade.wire.adoption import ADOPTION_SIZE, Adoption
 from stockade.wire.connection import Connection, Role
 from stockade.wire.errors import ProtocolError, StreamClosedError
 from stockade.wire.frames import HEADER_SIZE, MAX_PAYLOAD, Kind, encode_header
@@ -97,7 +99,8 @@ _INSTEAD: dict[str, Callable[[Random, bytes, int], list[bytes]]] = {
     ),
 }
 DAMAGES = (
-    *_INSTEAD, "truncate", "close", "reorder", "lie", "dribble", "early", "stall", "honest",
+    *_INSTEAD, "truncate", "close", "reorder", "lie", "dribble", "early", "stall", "stale",
+    "never ours", "honest",
 )  # fmt: skip
 
 
@@ -105,23 +108,27 @@ class HostileBackend:
     """A backend whose machine is a thread that plays a hostile agent."""
 
     name = "hostile"
+    accelerator = "none"
 
     def __init__(self, damage: str, rng: Random, moment: int | None = None) -> None:
         self._agent = HostileAgent(damage, rng, moment)
 
     async def start(self, _hardware: Hardware) -> PlayedMachine:
-        ours, theirs = socket.socketpair()
-        return PlayedMachine(ours, theirs, self._agent)
+        return PlayedMachine(self._agent)
 
 
 class PlayedMachine:
     """A running machine, as ``backends.base`` has it."""
 
-    def __init__(self, ours: socket.socket, theirs: socket.socket, agent: HostileAgent) -> None:
-        self.channel = ours
+    def __init__(self, agent: HostileAgent) -> None:
+        channel, peer = socket.socketpair()
+        control, adoptions = socket.socketpair()
+        monitor, self._hypervisor = socket.socketpair()
+        saved, self._unsaved = os.pipe()
+        self.links = Links(channel, control, monitor, saved, "")
         self.pid = os.getpid()
-        self._ended = anyio.Event()
-        self._thread = threading.Thread(target=agent.play, args=(theirs,))
+        self._open = True
+        self._thread = threading.Thread(target=agent.play, args=(peer, adoptions))
         self._thread.start()
 
     async def wait(self) -> str:
@@ -129,7 +136,11 @@ class PlayedMachine:
         return ""
 
     async def close(self) -> None:
-        self.channel.close()
+        if self._open:
+            self._open = False
+            self.links.close()
+            self._hypervisor.close()
+            os.close(self._unsaved)
         with anyio.CancelScope(shield=True):
             await to_thread.run_sync(self._thread.join)
 
@@ -146,9 +157,20 @@ class HostileAgent:
         self._connection = Connection(Role.GUEST)
         self._readers: dict[int, MessageReader] = {}
 
-    def play(self, peer: socket.socket) -> None:
-        with peer, contextlib.suppress(OSError, ProtocolError, StreamClosedError, ValueError):
+    def play(self, peer: socket.socket, adoptions: socket.socket) -> None:
+        with (
+            peer,
+            adoptions,
+            contextlib.suppress(OSError, ProtocolError, StreamClosedError, ValueError),
+        ):
             peer.settimeout(30)
+            adoptions.settimeout(30)
+            adoption = Adoption.unpack(adoptions.recv(ADOPTION_SIZE, socket.MSG_WAITALL))
+            if self._damage == "stale":  # as of a copy that was saying much
+                peer.sendall(self._rng.randbytes(self._rng.choice((1, 31, 32, 33, 1 << 20))))
+            while self._damage == "never ours":
+                peer.sendall(adoption.nonce[:-1] + bytes(1 << 16))
+            peer.sendall(adoption.nonce)
             self._connection.start()
             self._flush(peer)
             while chunk := peer.recv(1 << 16):

@@ -181,5 +181,5 @@ def test_what_one_machine_leaves_another_does_not_find(box: BlockingSandbox) -> 
 
 
 def test_the_machine_is_of_its_own_name_and_time(box: BlockingSandbox) -> None:
-    assert _sh(box, "hostname") == "stockade"
+    assert _sh(box, "hostname") == f"stockade-{box.id}"
     assert _sh(box, "hostname") != os.uname().nodename

@@ -22,20 +22,30 @@ if TYPE_CHECKING:
     import socket
 
 _CHUNK = 1 << 18
+_STALE = 8 << 20  # bytes that a copied machine may have had under way; it is a small part of that
 _BACKLOG = 1 << 20  # bytes waiting to be written beyond which senders pause
 
 
 class Channel:
-    """Streams to the agent of one machine. ``run`` must run as long as it is used."""
+    """Streams to the agent of one machine. ``run`` must run as long as it is used.
 
-    def __init__(self, connection_socket: socket.socket) -> None:
+    What the machine says up to and including the bytes ``after`` was for somebody else.
+    """
+
+    def __init__(self, connection_socket: socket.socket, *, after: bytes = b"") -> None:
         connection_socket.setblocking(False)
         self._socket = connection_socket
+        self._after = after
+        self._stale = bytearray()
+        self._passed = 0
         self._connection = Connection(Role.HOST)
         self._streams: dict[int, Stream] = {}
         self._to_write = anyio.Event()
         self._written = anyio.Event()
         self._ready = anyio.Event()
+        self._ours = anyio.Event()  # what the machine reads before is for somebody else too
+        if not after:
+            self._ours.set()
         self._failure: MachineError | None = None
         self._connection.start()
 
@@ -110,14 +120,35 @@ class Channel:
                 continue
             if count == 0:
                 return
-            for event in self._connection.receive(view[:count]):
+            received = view[:count]
+            if self._after:
+                received = memoryview(self._skip(received))
+                if self._after:
+                    continue  # nor is anything said before it is our turn
+            for event in self._connection.receive(received):
                 self._dispatch(event)
             if self._connection.output_size:
                 self.wake_writer()
             # Even a guest that never pauses lets other tasks run.
             await anyio.lowlevel.checkpoint()
 
+    def _skip(self, received: memoryview) -> bytes:
+        """Return what follows the bytes ``after``; until they have come, nothing."""
+        self._stale += received
+        self._passed += len(received)
+        found = self._stale.find(self._after)
+        if found >= 0:
+            rest = bytes(self._stale[found + len(self._after) :])
+            self._after, self._stale = b"", bytearray()
+            self._ours.set()
+            return rest
+        if self._passed > _STALE:
+            raise ProtocolError("its first words are not for us")
+        del self._stale[: -len(self._after)]
+        return b""
+
     async def _write(self) -> None:
+        await self._ours.wait()
         while True:
             await self._to_write.wait()
             self._to_write = anyio.Event()

@@ -18,8 +18,7 @@ from stockade.sandbox import housekeeping
 from stockade.sandbox.cgroups import Ceiling, Group, find_hierarchy
 
 if TYPE_CHECKING:
-    import socket
-
+    from stockade.sandbox.backends.base import Links
     from stockade.sandbox.jail import Jail
 
 _TAIL = 16 * 1024  # bytes kept of what the console and the hypervisor said last
@@ -29,16 +28,15 @@ _INFO_LIMIT = 4096
 
 
 class ConfinedProcess:
-    """A running machine's process. ``pid`` is the hypervisor's, ``channel`` leads to the agent."""
+    """A running machine's process. ``pid`` is the hypervisor's, ``links`` lead into the machine."""
 
-    def __init__(
-        self, process: anyio.abc.Process, init: int, group: Group, channel: socket.socket
-    ) -> None:
+    def __init__(self, process: anyio.abc.Process, init: int, group: Group, links: Links) -> None:
         self._process = process
         self._init = init
         self._group = group
         self._tail = bytearray()
-        self.channel = channel
+        self.links = links
+        self._open = True
 
     @property
     def pid(self) -> int:
@@ -53,10 +51,11 @@ class ConfinedProcess:
         *,
         machine: str,
         ceiling: Ceiling,
-        channel: socket.socket,
+        links: Links,
         pass_fds: list[int],
+        filter_fd: int | None = None,
     ) -> ConfinedProcess:
-        """Start the jail's program; ``channel`` is closed with it, or here if this fails."""
+        """Start the jail's program; ``links`` are closed with it, or here if this fails."""
         group = Group()
         info_read, info_write = os.pipe()
         process = None
@@ -65,21 +64,30 @@ class ConfinedProcess:
             # Cancelled here, asyncio would kill what nobody could clean up after.
             with anyio.CancelScope(shield=True):
                 process = await anyio.open_process(
-                    jail.command(arguments, entrances=group.entrances, info_fd=info_write),
+                    jail.command(
+                        arguments,
+                        entrances=group.entrances,
+                        info_fd=info_write,
+                        filter_fd=filter_fd,
+                    ),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,  # the terminal's Ctrl-C is for Stockade alone
-                    pass_fds=[info_write, *pass_fds],
+                    pass_fds=[
+                        info_write,
+                        *([] if filter_fd is None else [filter_fd]),
+                        *pass_fds,
+                    ],
                     env={},
                 )
             assert process is not None  # noqa: S101 - for the type checker
             os.close(info_write)
             info_write = -1
             init = await _read_info(info_read, process)
-            return cls(process, init, group, channel)
+            return cls(process, init, group, links)
         except BaseException:
-            channel.close()
+            links.close()
             with anyio.CancelScope(shield=True):
                 if process is not None:
                     _kill_starting(process.pid)
@@ -109,7 +117,9 @@ class ConfinedProcess:
     async def close(self) -> None:
         """Kill the machine and wait until nothing of it is left."""
         with anyio.CancelScope(shield=True):
-            self.channel.close()
+            if self._open:
+                self._open = False
+                self.links.close()
             if self._process.returncode is None:
                 # bubblewrap itself ends only after the last process of the jail has.
                 _kill(self._init)

@@ -27,10 +27,11 @@ from stockade.model.errors import MachineError, MissingToolError
 from stockade.sandbox import jail, registry
 from stockade.sandbox.backends import qemu_microvm
 from stockade.sandbox.backends.base import Backend, Disk, Hardware
-from stockade.sandbox.channel import Channel
+from stockade.sandbox.converse import first_cause
 from stockade.sandbox.images.cache import Cache
 from stockade.sandbox.images.prepare import prepare_runtime
 from stockade.sandbox.images.progress import Progress, Silent
+from stockade.sandbox.machine import Machine
 from stockade.sandbox.paths import cache_dir
 
 if TYPE_CHECKING:
@@ -112,35 +113,26 @@ async def prove(backend: Backend, runtime: Runtime, *, within: float = _DEADLINE
         initramfs=runtime.initramfs,
         disks=(Disk("runtime", disk),),
     )
+    reason = f"a machine was not ready within {within:g} s"
+    ready = False
     try:
-        machine = await backend.start(hardware)
-    except MachineError as error:
-        return KvmVerdict(False, f"a machine did not start: {error}", time.perf_counter() - begun)
-    finally:
-        os.close(disk)
-    try:
-        ended = f"a machine was not ready within {within:g} s"
-        ready = False
-        channel = Channel(machine.channel)
         with anyio.move_on_after(within):
             async with anyio.create_task_group() as tasks:
-
-                async def watch() -> None:
-                    nonlocal ended
-                    ended = f"a machine ended at its start: {await machine.wait()}".rstrip(": ")
-                    tasks.cancel_scope.cancel()
-
-                tasks.start_soon(watch)
-                tasks.start_soon(channel.run)
-                with contextlib.suppress(MachineError):  # not our agent: as good as no answer
-                    await channel.ready()
+                try:
+                    machine = await Machine.start(backend, hardware, tasks)
+                except MachineError as error:
+                    reason = f"a machine did not start: {error}"
+                else:
                     ready = True
-                tasks.cancel_scope.cancel()
-        seconds = time.perf_counter() - begun
-        reason = f"a machine was ready in {seconds:.2f} s" if ready else ended
-        return KvmVerdict(ready, reason, seconds)
+                    await machine.close()
+    except BaseExceptionGroup as group:
+        raise first_cause(group) from None
     finally:
-        await machine.close()
+        os.close(disk)
+    seconds = time.perf_counter() - begun
+    if ready:
+        reason = f"a machine was ready in {seconds:.2f} s"
+    return KvmVerdict(ready, reason, seconds)
 
 
 def _who(device: Path) -> str:

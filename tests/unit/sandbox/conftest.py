@@ -1,8 +1,11 @@
-"""The machine's end of a channel, played by the wire's other role over a real socket pair."""
+"""The machine's end of a channel, the wire's other role; a small disk; a user with few rights."""
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +21,7 @@ from stockade.wire.connection import Connection, Role
 from stockade.wire.messages import MessageReader, encode_message
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 _PATIENCE = 20.0  # seconds until a test that waits in vain fails
 
@@ -116,3 +119,49 @@ async def link() -> AsyncIterator[Link]:
             tasks.start_soon(made.run)
             yield made
             tasks.cancel_scope.cancel()
+
+
+def have_namespaces() -> bool:
+    """Tell whether an ordinary user may make namespaces here."""
+    argv = ["unshare", "--user", "--map-root-user", "--mount", "true"]
+    return subprocess.run(argv, check=False, capture_output=True).returncode == 0
+
+
+def run_python(prefix: list[str], code: str, *arguments: object) -> str:
+    """Run ``code`` and return what it printed."""
+    argv = [*prefix, sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+@pytest.fixture
+def on_a_small_disk(tmp_path: Path) -> Callable[..., str]:
+    """Give a way to run Python code where a folder, ``sys.argv[1]``, has one MiB of space."""
+    if not have_namespaces():
+        pytest.skip("no user namespaces, so there is no mounting a small disk")
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = 'mount -t tmpfs -o size=1m tmpfs "$0" && exec "$@"'
+    prefix = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, str(folder)]
+
+    def run(code: str, *arguments: object) -> str:
+        return run_python(prefix, code, folder, *arguments)
+
+    return run
+
+
+@pytest.fixture
+def ordinarily() -> Callable[..., str]:
+    """Give a way to run Python code as an ordinary user, who may read only what is open to it.
+
+    In a namespace of its own even root has no rights over files but those of their owner.
+    """
+    prefix: list[str] = []
+    if os.geteuid() == 0:
+        if not have_namespaces():
+            pytest.skip("root cannot become an ordinary user here: no user namespaces")
+        prefix = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+
+    def run(code: str, *arguments: object) -> str:
+        return run_python(prefix, code, *arguments)
+
+    return run

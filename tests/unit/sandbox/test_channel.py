@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
+from anyio import to_thread
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -279,6 +281,91 @@ async def test_the_first_failure_counts_and_keeps_its_kind_and_hint(link: Link) 
         with pytest.raises(MachineKilledError, match="ended by stockade kill") as error:
             link.channel.open(b"data")
         assert error.value.hint == "Start another."
+
+
+# A machine that is a copy: what it says first is for somebody else.
+
+_NONCE = bytes(range(32))
+
+
+def _copied(stale: bytes, chunks: list[int]) -> bytes:
+    """Have a copy say ``stale`` before its nonce, in pieces; return what comes by a stream."""
+
+    async def session() -> bytes:
+        ours, theirs = socket.socketpair()
+        with ours, theirs, anyio.fail_after(20):
+            theirs.setblocking(False)
+            channel = Channel(ours, after=_NONCE)
+            stream = channel.open(b"data")
+            said = stale + _NONCE + _HELLO + _frame(Kind.DATA, stream.id, b"ours")
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(channel.run)
+                place = 0
+                while place < len(said):
+                    size = chunks.pop() if chunks else len(said)
+                    await anyio.wait_writable(theirs)
+                    with contextlib.suppress(BlockingIOError):
+                        place += theirs.send(said[place : place + size])
+                    await anyio.lowlevel.checkpoint()
+                await channel.ready()
+                found = await stream.receive()
+                tasks.cancel_scope.cancel()
+            return found
+
+    return anyio.run(session)
+
+
+@given(
+    stale=st.one_of(
+        st.binary(max_size=200),
+        st.lists(st.integers(0, 31), max_size=9).map(
+            lambda cuts: b"".join(_NONCE[:cut] for cut in cuts)
+        ),
+        st.just(_HELLO + _frame(Kind.DATA, 1, b"theirs")),
+    ),
+    chunks=st.lists(st.integers(1, 40), max_size=30),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_what_a_copy_says_before_its_nonce_is_passed_over(stale: bytes, chunks: list[int]) -> None:
+    assert _copied(stale, chunks) == b"ours"
+
+
+async def test_much_may_be_passed_over_but_not_without_end() -> None:
+    assert await to_thread.run_sync(_copied, bytes(1 << 20), []) == b"ours"
+    ours, theirs = socket.socketpair()
+    with ours, theirs, anyio.fail_after(60):
+        theirs.setblocking(False)
+        channel = Channel(ours, after=_NONCE)
+        said = 0
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(channel.run)
+            # Many times what it may say; it is cut off long before.
+            while said < 64 << 20 and channel._failure is None:
+                with contextlib.suppress(BlockingIOError):
+                    said += theirs.send(bytes(1 << 16))
+                await anyio.lowlevel.checkpoint()
+        with pytest.raises(MachineError, match=r"broke the protocol: .*not for us"):
+            await channel.ready()
+    assert said < 32 << 20
+
+
+async def test_nothing_is_said_to_a_copy_before_it_knows_whose_it_is() -> None:
+    """It drops what lies in its port when it is adopted: that was for somebody else."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.setblocking(False)
+        channel = Channel(ours, after=_NONCE)
+        channel.open(b"data")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(channel.run)
+            await anyio.wait_all_tasks_blocked()
+            with pytest.raises(BlockingIOError):
+                theirs.recv(1)
+            theirs.send(b"stale" + _NONCE + _HELLO)
+            await channel.ready()
+            await anyio.wait_readable(theirs)
+            assert theirs.recv(1 << 16).startswith(_HELLO)
+            tasks.cancel_scope.cancel()
 
 
 _NOISE = st.lists(

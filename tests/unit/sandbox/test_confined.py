@@ -3,16 +3,17 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
 from tests.unit.sandbox.conftest import open_descriptors
+from tests.unit.sandbox.played import make_links
 
 from stockade.model.errors import MachineError
-from stockade.sandbox import registry
+from stockade.sandbox import callfilter, registry
 from stockade.sandbox.cgroups import Ceiling, find_hierarchy
 from stockade.sandbox.confined import ConfinedProcess
 from stockade.sandbox.jail import Jail
@@ -43,17 +44,20 @@ def _groups(machine: str) -> list[Path]:
     return [path for parent in set(parents) for path in parent.glob(f"stockade-{machine}")]
 
 
-async def _start(machine: str, script: str, *, jail: Jail = _JAIL) -> ConfinedProcess:
+async def _start(
+    machine: str, script: str, *, jail: Jail = _JAIL, filter_fd: int | None = None
+) -> ConfinedProcess:
     """Start a shell that has the other end of the channel as its descriptor 7."""
-    ours, theirs = socket.socketpair()
-    with theirs:
+    links, ends = make_links()
+    with closing(ends):
         return await ConfinedProcess.start(
             jail,
-            ["-c", script, "sh", str(theirs.fileno())],
+            ["-c", script, "sh", str(ends.channel.fileno())],
             machine=machine,
             ceiling=_CEILING,
-            channel=ours,
-            pass_fds=[theirs.fileno()],
+            links=links,
+            pass_fds=[ends.channel.fileno()],
+            filter_fd=filter_fd,
         )
 
 
@@ -71,8 +75,8 @@ async def test_the_program_runs_until_it_ends_and_its_last_words_are_kept(machin
 async def test_the_channel_leads_to_the_program(machine: str) -> None:
     process = await _start(machine, 'echo "from the jail" >&$1', jail=Jail(Path(str(_BASH))))
     await process.wait()
-    assert process.channel.recv(100) == b"from the jail\n"
-    assert process.channel.recv(100) == b""
+    assert process.links.channel.recv(100) == b"from the jail\n"
+    assert process.links.channel.recv(100) == b""
     await process.close()
 
 
@@ -112,6 +116,10 @@ async def test_one_endless_line_is_cut(machine: str) -> None:
     await process.close()
 
 
+def _is_over(pid: int) -> Callable[[], bool]:
+    return lambda: not _alive(pid)
+
+
 async def test_close_kills_everything_in_the_jail(machine: str, eventually: Eventually) -> None:
     process = await _start(machine, "trap '' TERM; setsid sleep 600 & sleep 600 & echo up; wait")
     group = [int(pid) for path in _groups(machine)[:1] for pid in _members(path)]
@@ -119,8 +127,11 @@ async def test_close_kills_everything_in_the_jail(machine: str, eventually: Even
     assert _alive(pid)
     await process.close()
     for member in (pid, *group):
-        eventually(lambda member=member: not _alive(member), f"process {member} to end")  # type: ignore[misc]
-    assert process.channel.fileno() == -1
+        eventually(_is_over(member), f"process {member} to end")
+    links = process.links
+    assert {link.fileno() for link in (links.channel, links.control, links.monitor)} == {-1}
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(links.saved)
     await process.close()
 
 
@@ -197,16 +208,16 @@ async def test_a_jail_that_does_not_come_up_is_explained_and_leaves_nothing(
     assert open_descriptors() <= before
 
 
-async def test_a_group_that_cannot_be_made_is_told_and_closes_the_channel(machine: str) -> None:
+async def test_a_group_that_cannot_be_made_is_told_and_closes_the_links(machine: str) -> None:
     if find_hierarchy().missing:
         pytest.skip(f"no cgroup here for {', '.join(find_hierarchy().missing)}")
     first = await _start(machine, "sleep 600")
-    ours, theirs = socket.socketpair()
-    with theirs, pytest.raises(MachineError, match="cannot limit the machine by a cgroup"):
+    links, ends = make_links()
+    with closing(ends), pytest.raises(MachineError, match="cannot limit the machine by a cgroup"):
         await ConfinedProcess.start(
-            _JAIL, ["-c", ""], machine=machine, ceiling=_CEILING, channel=ours, pass_fds=[]
+            _JAIL, ["-c", ""], machine=machine, ceiling=_CEILING, links=links, pass_fds=[]
         )
-    assert ours.fileno() == -1
+    assert links.channel.fileno() == -1
     assert _alive(first.pid)
     await first.close()
 
@@ -226,3 +237,14 @@ async def test_a_program_that_fails_at_once_is_told_by_its_words(machine: str) -
     process = await _start(machine, "echo 'cannot allocate memory' >&2; exit 1")
     assert await process.wait() == "cannot allocate memory"
     await process.close()
+
+
+async def test_the_program_is_under_the_filter_that_it_is_given(machine: str) -> None:
+    script = "grep -c '^Seccomp:.*2$' /proc/self/status"
+    for filtered, said in ((False, "0"), (True, "1")):
+        filter_fd = callfilter.open_program() if filtered else None
+        process = await _start(machine, script, filter_fd=filter_fd)
+        assert await process.wait() == said
+        await process.close()
+        if filter_fd is not None:
+            os.close(filter_fd)

@@ -109,7 +109,7 @@ def test_a_machine_that_ends_is_quoted_in_one_printable_line(
     path = program(_say(b"first\nKVM is\x1b[31m broken\n"))
     verdict = _prove(runtime, 60)
     assert not verdict.usable
-    assert verdict.reason == "a machine ended at its start: KVM is?[31m broken"
+    assert verdict.reason == ("a machine did not start: the machine has ended: KVM is?[31m broken")
     assert _running(path) == []
 
 
@@ -117,7 +117,7 @@ def test_a_machine_that_ends_without_a_word_is_reported_too(
     runtime: Runtime, program: Callable[[bytes], Path]
 ) -> None:
     program(_EXIT)
-    assert _prove(runtime, 60).reason == "a machine ended at its start"
+    assert _prove(runtime, 60).reason == ("a machine did not start: the machine has ended")
 
 
 def test_a_missing_jail_is_an_error_and_no_verdict(

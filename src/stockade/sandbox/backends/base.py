@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,8 +20,20 @@ class Disk:
 
 
 @dataclass(frozen=True)
+class Ram:
+    """A file that is the machine's RAM; unless ``shared``, what is written is copied first."""
+
+    path: Path
+    shared: bool
+
+
+@dataclass(frozen=True)
 class Hardware:
-    """The machine to build. ``memory`` is its RAM in bytes."""
+    """The machine to build. ``memory`` is its RAM in bytes, which is nobody's file without ``ram``.
+
+    With ``state``, an open file of what devices and processors were like when ``ram`` was, it does
+    not boot but goes on from there.
+    """
 
     machine: str
     cpus: int
@@ -28,12 +41,37 @@ class Hardware:
     kernel: Path
     initramfs: Path
     disks: tuple[Disk, ...]
+    ram: Ram | None = None
+    state: int | None = None
+    deferred: bool = False
+
+
+@dataclass(frozen=True)
+class Links:
+    """The host's ends of what leads into a machine.
+
+    ``channel`` carries wire frames and ``control`` adoptions, both to the agent; ``monitor`` is the
+    hypervisor's own (QMP). ``saved`` is the reading end of a pipe that the hypervisor knows as its
+    file ``saved_name``, and saves the machine's state to.
+    """
+
+    channel: socket.socket
+    control: socket.socket
+    monitor: socket.socket
+    saved: int
+    saved_name: str
+
+    def close(self) -> None:
+        """Close them all. May be called once."""
+        for link in (self.channel, self.control, self.monitor):
+            link.close()
+        os.close(self.saved)
 
 
 class RunningMachine(Protocol):
     """A machine that was started. It is gone, with all it held on the host, after ``close``."""
 
-    channel: socket.socket
+    links: Links
 
     @property
     def pid(self) -> int:
@@ -57,8 +95,13 @@ class Backend(Protocol):
         """What the user reads of it, such as ``qemu-microvm``."""
         ...
 
+    @property
+    def accelerator(self) -> str:
+        """What runs the guest's instructions, such as ``tcg``."""
+        ...
+
     async def start(self, hardware: Hardware) -> RunningMachine:
-        """Start a machine; its agent will speak on ``channel``.
+        """Start a machine; its agent waits for an adoption.
 
         Raises ``MissingToolError`` or ``MachineError``. The disks' descriptors may be closed
         afterwards.

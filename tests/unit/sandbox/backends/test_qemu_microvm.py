@@ -16,8 +16,14 @@ import pytest
 
 from stockade.model.errors import MissingToolError
 from stockade.sandbox import registry
-from stockade.sandbox.backends.base import Backend, Disk, Hardware
-from stockade.sandbox.backends.qemu_microvm import QemuMicrovm, command_line, find_program
+from stockade.sandbox.backends.base import Backend, Disk, Hardware, Ram
+from stockade.sandbox.backends.qemu_microvm import (
+    RAM_PATH,
+    Inherited,
+    QemuMicrovm,
+    command_line,
+    find_program,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +36,7 @@ _SHELL = Path(shutil.which("dash") or "/bin/sh").resolve()
 #   next: cs lodsb; test al, al; jz +3; out dx, al; jmp next; cs lidt [si]; int3
 _SAY = bytes.fromhex("fa baf803 e80000 5e 83c614 2eac 84c0 7403 ee ebf7 2e0f011c cc 9090")
 _HALT = bytes.fromhex("f4 ebfd")
+_INHERITED = Inherited(channel=33, control=34, monitor=35, saved=36)
 
 
 def _kernel(code: bytes) -> bytes:
@@ -103,7 +110,7 @@ async def test_a_machine_runs_until_it_is_closed(
     finally:
         await machine.close()
     assert registry.start_ticks(pid) == 0
-    assert machine.channel.fileno() == -1
+    assert machine.links.channel.fileno() == -1
 
 
 @pytest.mark.anyio
@@ -151,9 +158,9 @@ def _values(words: list[str], option: str) -> list[str]:
 
 
 def test_the_command_line_names_nothing_but_what_the_machine_needs(hardware: Hardware) -> None:
-    words = command_line(hardware, channel=33, kvm=False)
+    words = command_line(hardware, _INHERITED, kvm=False)
     assert words[0] == "-nodefaults"
-    assert not {"-monitor", "-qmp", "-mon", "-gdb", "-s", "-vnc", "-netdev", "-nic"} & set(words)
+    assert not {"-monitor", "-qmp", "-gdb", "-s", "-vnc", "-netdev", "-nic"} & set(words)
     assert not any(str(hardware.kernel.parent) in word for word in words)
     assert _values(words, "-m") == ["256M"]
     assert _values(words, "-smp") == ["2"]
@@ -162,11 +169,19 @@ def test_the_command_line_names_nothing_but_what_the_machine_needs(hardware: Har
     assert {"elevateprivileges=deny", "spawn=deny", "resourcecontrol=deny"} <= set(
         sandbox.split(",")
     )
-    assert "socket,id=channel,fd=33" in _values(words, "-chardev")
+    # All that leads outside is inherited; the one monitor too.
+    assert _values(words, "-chardev") == [
+        "stdio,id=console,signal=off",
+        "socket,id=monitor,fd=35",
+        "socket,id=channel,fd=33",
+        "socket,id=control,fd=34",
+    ]
+    assert _values(words, "-mon") == ["chardev=monitor,mode=control"]
+    assert not {"-object", "-incoming", "-global"} & set(words)
 
 
 def test_every_disk_is_read_only_and_found_by_its_serial(hardware: Hardware) -> None:
-    words = command_line(hardware, channel=33, kvm=False)
+    words = command_line(hardware, _INHERITED, kvm=False)
     blocks = _values(words, "-blockdev")
     assert len(blocks) == 2
     assert all("read-only=on" in block.split(",") for block in blocks)
@@ -181,13 +196,57 @@ def test_every_disk_is_read_only_and_found_by_its_serial(hardware: Hardware) -> 
     assert serials == ["image", "files-0"]
 
 
+@pytest.mark.parametrize("deferred", [False, True])
+def test_a_copy_maps_its_template_privately_and_boots_nothing(
+    hardware: Hardware, tmp_path: Path, deferred: bool
+) -> None:
+    copy = replace(hardware, ram=Ram(tmp_path / "ram", shared=False), state=77, deferred=deferred)
+    words = command_line(copy, _INHERITED, kvm=False)
+    assert _values(words, "-object") == [
+        f"memory-backend-file,id=ram,size=256M,mem-path={RAM_PATH},share=off"
+    ]
+    assert "memory-backend=ram" in _values(words, "-machine")[0].split(",")
+    assert _values(words, "-incoming") == ["defer" if deferred else "fd:77"]
+    assert not {"-kernel", "-initrd", "-append"} & set(words)
+
+
+def test_only_a_template_in_the_making_shares_its_memory(
+    hardware: Hardware, tmp_path: Path
+) -> None:
+    words = command_line(
+        replace(hardware, ram=Ram(tmp_path / "ram", shared=True)), _INHERITED, kvm=False
+    )
+    assert _values(words, "-object")[0].endswith(",share=on")
+    assert "-kernel" in words
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("shared", [False, True])
+async def test_memory_in_a_file_is_written_only_where_it_is_shared(
+    hardware: Hardware, tmp_path: Path, shared: bool
+) -> None:
+    """The kernel's code lies in RAM before it runs; QEMU itself puts it there."""
+    ram = tmp_path / "ram"
+    with ram.open("wb") as file:
+        file.truncate(hardware.memory)
+    ram.chmod(0o666)
+    hardware.kernel.write_bytes(_kernel(_SAY + b"I ran\n" + bytes(8)))
+    machine = await QemuMicrovm().start(replace(hardware, ram=Ram(ram, shared=shared)))
+    try:
+        assert await machine.wait() == "I ran"
+    finally:
+        await machine.close()
+    with ram.open("rb") as file:
+        assert bool(os.lseek(file.fileno(), 0, os.SEEK_HOLE)) is shared
+
+
 def test_kvm_is_used_only_when_asked_for(hardware: Hardware) -> None:
-    words = command_line(hardware, channel=33, kvm=True)
+    words = command_line(hardware, _INHERITED, kvm=True)
     assert _values(words, "-accel") == ["kvm"]
     assert _values(words, "-cpu") == ["host"]
     # A real clock needs no telling.
     assert "tsc_early_khz" not in _values(words, "-append")[0]
-    words = command_line(hardware, channel=33, kvm=False)
+    words = command_line(hardware, _INHERITED, kvm=False)
     assert _values(words, "-accel")[0].startswith("tcg,")
 
 

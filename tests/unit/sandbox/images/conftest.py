@@ -1,11 +1,10 @@
-"""Real trees and images, a user with fewer rights, a small disk, and stand-ins for programs."""
+"""Real trees and images, and stand-ins for programs."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -125,51 +124,6 @@ def without_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the host's programs away."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("stockade.sandbox.images.programs._SYSTEM_PATH", str(tmp_path))
-
-
-def _namespaces() -> bool:
-    argv = ["unshare", "--user", "--map-root-user", "--mount", "true"]
-    return subprocess.run(argv, check=False, capture_output=True).returncode == 0
-
-
-def _python(prefix: list[str], code: str, *arguments: object) -> str:
-    """Run ``code`` and return what it printed."""
-    argv = [*prefix, sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True).stdout
-
-
-@pytest.fixture
-def ordinarily() -> Callable[..., str]:
-    """Give a way to run Python code as an ordinary user, who may read only what is open to it.
-
-    In a namespace of its own even root has no rights over files but those of their owner.
-    """
-    prefix: list[str] = []
-    if os.geteuid() == 0:
-        if not _namespaces():
-            pytest.skip("root cannot become an ordinary user here: no user namespaces")
-        prefix = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
-
-    def run(code: str, *arguments: object) -> str:
-        return _python(prefix, code, *arguments)
-
-    return run
-
-
-@pytest.fixture
-def on_a_small_disk(tmp_path: Path) -> Callable[..., str]:
-    """Give a way to run Python code where a folder, ``sys.argv[1]``, has one MiB of space."""
-    if not _namespaces():
-        pytest.skip("no user namespaces, so there is no mounting a small disk")
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = 'mount -t tmpfs -o size=1m tmpfs "$0" && exec "$@"'
-    prefix = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, str(folder)]
-
-    def run(code: str, *arguments: object) -> str:
-        return _python(prefix, code, folder, *arguments)
-
-    return run
 
 
 @pytest.fixture

@@ -15,9 +15,10 @@ from stockade.sandbox.converse import converse
 from stockade.sandbox.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 
     from stockade.model.profile import Profile
+    from stockade.sandbox.checkpoint import Checkpoint
     from stockade.sandbox.images.progress import Progress
     from stockade.sandbox.process import Process, Terminal
 
@@ -65,15 +66,18 @@ async def run(
     *,
     progress: Progress | None = None,
     terminal: Terminal | None = None,
+    origin: Callable[[], Awaitable[Checkpoint]] | None = None,
     started: Callable[[Sandbox, Process], Coroutine[Any, Any, None]] | None = None,
 ) -> Report:
     """Run one command in a machine of its own, which is gone when this returns.
+
+    The machine is fresh, or goes on from the checkpoint that ``origin`` gives.
 
     ``started`` is run beside the command, for what wants a hand on it meanwhile (a terminal's size,
     a live display), and is cancelled at its end.
     """
     begun = time.monotonic()
-    box = Sandbox(profile, progress=progress, command=argv)
+    box = Sandbox(profile, progress=progress, command=argv, origin=origin)
     try:
         async with box:
             process = await box.start(argv, terminal=terminal)

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
+from anyio import to_thread
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from stockade.model.errors import MachineError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from stockade.model.outcome import ExecResult
     from stockade.model.profile import Profile
+    from stockade.sandbox.checkpoint import Checkpoint
     from stockade.sandbox.files import Files, FileStatus
     from stockade.sandbox.images.progress import Progress
 
@@ -39,8 +41,9 @@ class BlockingSandbox:
         *,
         progress: Progress | None = None,
         command: Sequence[str] = (),
+        origin: Callable[[], Awaitable[Checkpoint]] | None = None,
     ) -> None:
-        self._box = Sandbox(profile, progress=progress, command=command)
+        self._box = Sandbox(profile, progress=progress, command=command, origin=origin)
         self._stack = ExitStack()
         self._portal: BlockingPortal | None = None
         self.files = BlockingFiles(self._box.files, self._call)
@@ -78,6 +81,30 @@ class BlockingSandbox:
     ) -> ExecResult:
         """Run a program to its end and return all it wrote."""
         return self._call(partial(self._box.exec, argv, stdin=stdin, env=env, cwd=cwd))
+
+    def pause(self) -> None:
+        """Stop the machine: it uses no processor time, and commands' time stands still."""
+        self._call(self._box.pause)
+
+    def resume(self) -> None:
+        """Let a paused machine go on."""
+        self._call(self._box.resume)
+
+    def checkpoint(self) -> Checkpoint:
+        """Note what the machine is like at this moment; the checkpoint is the caller's to close."""
+        return self._call(self._box.checkpoint)
+
+    def rollback(self, checkpoint: Checkpoint) -> None:
+        """Put the machine back to where it was."""
+        self._call(partial(self._box.rollback, checkpoint))
+
+    def fork(self) -> BlockingSandbox:
+        """A copy of the machine as it is when the copy is entered."""
+
+        async def origin() -> Checkpoint:
+            return await to_thread.run_sync(self.checkpoint)
+
+        return type(self)(self._box.profile, origin=origin)
 
     def stats(self) -> dict[str, Any]:
         """What the commands in the machine use now."""

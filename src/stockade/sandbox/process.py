@@ -13,11 +13,13 @@ from stockade.model.errors import MachineError
 from stockade.model.outcome import Limit, Outcome, Usage
 from stockade.model.quantities import format_duration, format_size
 from stockade.sandbox.calls import Call, patience
+from stockade.sandbox.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from stockade.model.limits import Limits
     from stockade.sandbox.channel import Channel, Stream
 
+_LOOK = 0.5  # seconds between looks at whether a paused session goes on
 _MOST = 1 << 50  # what a number of bytes or seconds from inside the wall may be at most
 
 
@@ -36,11 +38,19 @@ class Process:
     here, on the host, and so does the time; the other limits are the guest kernel's.
     """
 
-    def __init__(self, channel: Channel, limits: Limits, terminal: Terminal | None = None) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        limits: Limits,
+        terminal: Terminal | None = None,
+        *,
+        stopwatch: Stopwatch | None = None,
+    ) -> None:
         self._limits = limits
+        self._stopwatch = stopwatch or Stopwatch()
         self._limit: Limit | None = None
         self._output = 0
-        self._started = anyio.current_time()
+        self._started = self._stopwatch.now()
         self._terminal = terminal
         with ExitStack() as opened:  # if one stream cannot be had, the others are given back
 
@@ -69,7 +79,7 @@ class Process:
                 {**request, **streams, "tty": tty, "cpu_time": self._limits.cpu_time}
             )
             self._expect(await self._call.answer(), "started")
-        self._started = anyio.current_time()
+        self._started = self._stopwatch.now()
 
     async def read_stdout(self) -> bytes:
         """Return the next bytes of standard output, or b"" after the last."""
@@ -92,18 +102,26 @@ class Process:
 
         Its output must be read meanwhile: a command whose output nobody takes does not end.
         """
-        left = self._started + self._limits.wall_time - anyio.current_time()
-        with anyio.move_on_after(left):
-            try:
-                answer = self._expect(await self._call.answer(), "exited")
-                self._expect_all_output()
-                return self._judge(answer)
-            except (MachineError, BrokenPipeError):
-                if self._limit is None:
-                    raise
-        if self._limit is None:
-            self.stop(Limit.WALL_TIME)
+        while True:
+            left = self._started + self._limits.wall_time - self._stopwatch.now()
+            # While the session is paused none of it passes, and it is looked at again.
+            with anyio.move_on_after(max(left, _LOOK) if self._stopwatch.paused else left):
+                try:
+                    answer = self._expect(await self._call.answer(), "exited")
+                    self._expect_all_output()
+                    return self._judge(answer)
+                except (MachineError, BrokenPipeError):
+                    if self._limit is None:
+                        raise
+                    return self._stopped()
+            if not self._stopwatch.paused and self._seconds >= self._limits.wall_time:
+                break
+        self.stop(Limit.WALL_TIME)
         return self._stopped()
+
+    @property
+    def _seconds(self) -> float:
+        return self._stopwatch.now() - self._started
 
     def stop(self, limit: Limit | None) -> None:
         """End the command from this side, because of ``limit`` if one is named."""
@@ -135,7 +153,7 @@ class Process:
             signal=None,
             limit=self._limit,
             reason=describe(self._limit, self._limits),
-            usage=Usage(wall=anyio.current_time() - self._started),
+            usage=Usage(wall=self._seconds),
         )
 
     def _judge(self, answer: dict[str, Any]) -> Outcome:
@@ -150,7 +168,7 @@ class Process:
                 limit=limit,
                 reason=describe(limit, self._limits) if limit else _note(answer, self._limits),
                 usage=Usage(
-                    wall=anyio.current_time() - self._started,
+                    wall=self._seconds,
                     cpu_user=_bounded(usage["cpu_user"]),
                     cpu_system=_bounded(usage["cpu_system"]),
                     memory_peak=int(_bounded(usage["memory_peak"])),

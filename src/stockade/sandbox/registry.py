@@ -15,9 +15,14 @@ import signal
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stockade.model.errors import StockadeError
+from stockade.model.wording import quote
 from stockade.sandbox.paths import runtime_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _RECORD, _KILLED = "record.json", "killed"
 
@@ -91,13 +96,24 @@ def machines() -> list[Record]:
     return sorted(found, key=lambda record: record.started)
 
 
-def kill(machine: str) -> Record:
-    """End the machine named by a unique prefix of its id, at once; raise if there is none."""
-    matching = [record for record in machines() if record.id.startswith(machine)]
+def find(machine: str) -> Record:
+    """The machine named by a unique prefix of its id; raise if there is none."""
+    living = {record.id: record for record in machines()}
+    return living[pick(machine, living)]
+
+
+def pick(machine: str, ids: Iterable[str], *, hint: str = "See stockade ps.") -> str:
+    """The one of ``ids`` that begins with ``machine``; raise if there are more, or none."""
+    matching = {found for found in ids if found.startswith(machine)}
     if len(matching) != 1 or not machine:
         problem = "more than one machine" if len(matching) > 1 else "no machine"
-        raise StockadeError(f"{problem} has the id {machine!r}", hint="See stockade ps.")
-    record = matching[0]
+        raise StockadeError(f"{problem} has the id {quote(machine)}", hint=hint)
+    return matching.pop()
+
+
+def kill(machine: str) -> Record:
+    """End the machine named by a unique prefix of its id, at once; raise if there is none."""
+    record = find(machine)
     (folder_of(record.id) / _KILLED).touch()
     with contextlib.suppress(ProcessLookupError):
         handle = os.pidfd_open(record.pid)

@@ -7,40 +7,37 @@ async with Sandbox(profile) as box:
 from __future__ import annotations
 
 import os
-import secrets
 import time
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack, ExitStack, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio
+from anyio import to_thread
 
-from stockade.model.errors import MachineError, MachineKilledError, RequestError
+from stockade.model.errors import MachineError, StockadeError
 from stockade.model.profile import Profile
-from stockade.sandbox import housekeeping, registry
-from stockade.sandbox.backends.base import Backend, Disk, Hardware, RunningMachine
+from stockade.sandbox import checkpoints, control, registry
 from stockade.sandbox.calls import call
-from stockade.sandbox.channel import Channel
-from stockade.sandbox.choice import choose_backend
 from stockade.sandbox.converse import collect, first_cause
 from stockade.sandbox.files import Files
-from stockade.sandbox.grants import GID, UID, GrantDisk, pack_grants
-from stockade.sandbox.images.prepare import prepare, prepare_runtime
+from stockade.sandbox.foundation import Foundation
 from stockade.sandbox.images.progress import Progress, Silent
 from stockade.sandbox.process import Process, Terminal
+from stockade.sandbox.ram import changed_pages
+from stockade.sandbox.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from anyio.abc import TaskGroup
 
     from stockade.model.outcome import ExecResult
-    from stockade.sandbox.images.runtime import Runtime
-    from stockade.sandbox.images.store import Image
+    from stockade.sandbox.backends.base import Backend
+    from stockade.sandbox.channel import Channel
+    from stockade.sandbox.checkpoint import Checkpoint
+    from stockade.sandbox.machine import Machine
 
-_MIB = 1 << 20
-_RESERVE = 128 * _MIB  # RAM for the guest's kernel and the agent
-_BOOT = 120.0  # seconds; a cold boot takes 3 to 10 under emulation
-_LAST_WORDS = 2.0  # seconds for a machine that has closed its channel to end and say why
-_SEED = 64  # bytes of randomness for the guest's pool
-_HOSTNAME = "stockade"
 _WORKSPACE = "/workspace"
 _ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -53,9 +50,11 @@ _ENVIRONMENT = {
 class Sandbox:
     """One machine. Use it as an async context manager; leaving it destroys the machine.
 
-    ``command`` is only what ``stockade ps`` shows. After the start, ``timings`` holds seconds:
-    ``prepare`` (images and files), ``launch`` (the hypervisor's process), ``boot`` (kernel, until
-    the agent's first word) and ``configure`` (the session's own tree and limits).
+    ``command`` is only what ``stockade ps`` shows. A machine is a copy of a booted template, or
+    with ``origin`` it goes on from a checkpoint; with ``cold`` it boots itself. After the start,
+    ``timings`` holds seconds: ``prepare`` (images, files and template), ``launch`` (the
+    hypervisor's process), ``boot`` (until the agent's first word) and ``configure`` (the session's
+    own files and limits).
     """
 
     def __init__(
@@ -65,6 +64,9 @@ class Sandbox:
         progress: Progress | None = None,
         command: Sequence[str] = (),
         backend: Backend | None = None,
+        cold: bool = False,
+        origin: Callable[[], Awaitable[Checkpoint]] | None = None,
+        source: Callable[[], Awaitable[tuple[Foundation, Machine | None]]] | None = None,
     ) -> None:
         self.profile = profile or Profile()
         self.id = registry.new_id()
@@ -76,8 +78,13 @@ class Sandbox:
         self._stack = AsyncExitStack()
         self._environment: dict[str, str] = {}
         self._workdir = "/"
-        self._machine: RunningMachine | None = None
-        self._channel: Channel | None = None
+        self._cold = cold
+        self._origin, self._source = origin, source
+        self._lock = anyio.Lock()  # one change of the machine at a time
+        self._tasks: TaskGroup | None = None
+        self._foundation: Foundation | None = None
+        self._machine: Machine | None = None
+        self._stopwatch = Stopwatch()
         self.files = Files(self._new_process)
 
     async def __aenter__(self) -> Self:
@@ -150,129 +157,182 @@ class Sandbox:
         """Return when the agent has answered."""
         await call(self._open_channel(), op="ping")
 
+    @property
+    def paused(self) -> bool:
+        """Whether the machine stands still."""
+        return self._stopwatch.paused
+
+    async def pause(self) -> None:
+        """Stop the machine: it uses no processor time, and commands' time stands still."""
+        async with self._lock:
+            if not self.paused:
+                await self._running().stop()
+                self._stopwatch.pause()
+
+    async def resume(self) -> None:
+        """Let a paused machine go on; fine when it runs."""
+        async with self._lock:
+            if self.paused:
+                await self._running().go_on()
+                self._stopwatch.go_on()
+
+    async def checkpoint(self) -> Checkpoint:
+        """Note what the machine is like at this moment; it is stopped for some milliseconds.
+
+        The checkpoint is the caller's to close.
+        """
+        async with self._lock:
+            machine, foundation = self._running(), self._based()
+            with anyio.CancelScope(shield=True):
+                if not self.paused:
+                    await machine.stop()
+                try:
+                    state = await machine.save_devices()
+                    pages = await to_thread.run_sync(
+                        changed_pages, machine.pid, foundation.shape.memory
+                    )
+                finally:
+                    if not self.paused:
+                        await machine.go_on()
+            return foundation.checkpoint(self.id, state, pages)
+
+    async def rollback(self, checkpoint: Checkpoint) -> None:
+        """Put the machine back to where it was; what has happened since is gone.
+
+        Commands that run end with ``MachineError``. Those that ran at the checkpoint go on, with
+        their streams closed.
+        """
+        async with self._lock:
+            foundation, tasks = self._based(), self._tasks
+            if checkpoint.origin.template != (foundation.template and foundation.template.key):
+                raise StockadeError("the checkpoint is of a machine of another make")
+            assert tasks is not None  # noqa: S101 - as there is a machine
+            await self._running().close()
+            self._machine = await foundation.launch(self.id, tasks, origin=checkpoint)
+            self._stopwatch.go_on()
+            self._register(foundation, self._machine)
+
+    def fork(self, *, command: Sequence[str] = ()) -> Sandbox:
+        """A copy of the machine as it is when the copy is entered; neither sees the other."""
+        return type(self)(
+            self.profile,
+            progress=self._progress,
+            command=command or self._command,
+            backend=self._backend,
+            origin=self.checkpoint,
+        )
+
     def _new_process(self, terminal: Terminal | None = None) -> Process:
-        return Process(self._open_channel(), self.profile.limits, terminal)
+        return Process(
+            self._open_channel(), self.profile.limits, terminal, stopwatch=self._stopwatch
+        )
 
     def _open_channel(self) -> Channel:
-        if self._channel is None:
+        machine = self._running()
+        if self.paused:
+            raise MachineError("the machine is paused", hint="Resume it first.")
+        return machine.channel
+
+    def _running(self) -> Machine:
+        if self._machine is None:
             raise MachineError("the machine is not running", hint="Use it inside `async with`.")
-        return self._channel
+        return self._machine
+
+    def _based(self) -> Foundation:
+        if self._foundation is None:
+            raise MachineError("the machine is not running", hint="Use it inside `async with`.")
+        return self._foundation
 
     async def _start(self, stack: AsyncExitStack) -> None:
         begun = time.perf_counter()
-        self._backend = self._backend or await choose_backend(self.profile.wall, self._progress)
-        image = await prepare(self.profile.image, self._progress)
-        runtime = await prepare_runtime(self._progress)
-        with ExitStack() as descriptors:
-            grants = await pack_grants(self.profile.files, descriptors)
-            hardware = self._hardware(image, runtime, grants, descriptors)
-            begun = self._lap("prepare", begun)
-            housekeeping.watch(registry.folder_of(self.id))
-            stack.callback(housekeeping.forget, registry.folder_of(self.id))
-            stack.callback(registry.forget, self.id)
-            self._machine = await self._backend.start(hardware)
-            stack.push_async_callback(self._machine.close)
-        begun = self._lap("launch", begun)
-        self._channel = Channel(self._machine.channel)
-        stack.callback(self._channel.fail, MachineError("the machine is closed"))
+        owned = stack.enter_context(ExitStack())
         tasks = await stack.enter_async_context(anyio.create_task_group())
+        stack.push_async_callback(self._end)
         stack.callback(tasks.cancel_scope.cancel)
-        tasks.start_soon(self._serve, self._machine, self._channel)
-        with anyio.move_on_after(_BOOT) as patience:
-            await self._channel.ready()
-        if patience.cancelled_caught:
-            raise MachineError(f"the machine did not start within {_BOOT:g} s")
-        begun = self._lap("boot", begun)
-        self._register(self._machine.pid)
-        await self._configure(image, grants)
-        self._lap("configure", begun)
-
-    def _hardware(
-        self, image: Image, runtime: Runtime, grants: list[GrantDisk], descriptors: ExitStack
-    ) -> Hardware:
-        limits = self.profile.limits
-
-        def disk(serial: str, path: os.PathLike[str]) -> Disk:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            descriptors.callback(os.close, fd)
-            return Disk(serial, fd)
-
-        disks = (disk("runtime", runtime.disk), disk("image", image.path))
-        return Hardware(
-            machine=self.id,
-            cpus=limits.cpus,
-            # Scratch files live in RAM too; what is never written costs the host nothing.
-            memory=_round_up(limits.memory + limits.scratch + _RESERVE),
-            kernel=runtime.kernel,
-            initramfs=runtime.initramfs,
-            disks=(*disks, *(grant.disk for grant in grants)),
-        )
-
-    async def _configure(self, image: Image, grants: list[GrantDisk]) -> None:
-        limits = self.profile.limits
-        try:
-            answer = await call(
-                self._open_channel(),
-                op="configure",
-                seed=secrets.token_hex(_SEED),
-                time=time.time(),
-                hostname=_HOSTNAME,
-                uid=UID,
-                gid=GID,
-                memory=limits.memory,
-                scratch=limits.scratch,
-                processes=limits.processes,
-                grants=[grant.message for grant in grants],
-            )
-        except RequestError as error:
-            raise MachineError(f"the machine could not be set up: {error}") from None
-        self.kernel = str(answer.get("kernel", ""))[:100]
-        self._environment = {**_ENVIRONMENT, **image.manifest.env}
-        granted = any(grant.guest == _WORKSPACE for grant in self.profile.files)
-        self._workdir = _WORKSPACE if granted else image.manifest.workdir
-
-    async def _serve(self, machine: RunningMachine, channel: Channel) -> None:
-        """Run the channel; at its end tell whoever waits on the machine why, if that is known."""
-        words = ""
-        ended = anyio.Event()
-
-        async def listen() -> None:
-            nonlocal words
-            words = await machine.wait()
-            ended.set()
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(listen)
-            await channel.run()
-            with anyio.move_on_after(_LAST_WORDS):
-                await ended.wait()
-            tasks.cancel_scope.cancel()
-        if registry.was_killed(self.id):
-            channel.fail(MachineKilledError("the machine was ended by stockade kill"))
+        self._tasks, self._stopwatch = tasks, Stopwatch()
+        if self._source:
+            foundation = await self._claim(self._source, owned, tasks)
+            self.timings = {"claim": time.perf_counter() - begun}
         else:
-            said = f": {words}" if words else ""
-            channel.fail(MachineError(f"the machine has ended{said}"))
+            foundation = await self._launch(owned, tasks)
+        machine = self._running()
+        self._backend, self._foundation = foundation.backend, foundation
+        if not self._source:
+            preparing = time.perf_counter() - begun - sum(machine.timings.values())
+            self.timings = {"prepare": preparing, **machine.timings}
+        self._register(foundation, machine)
+        tasks.start_soon(control.serve, self.id, self._control)
+        self.kernel = machine.kernel
+        self._environment = {**_ENVIRONMENT, **foundation.image.manifest.env}
+        granted = any(grant.guest == _WORKSPACE for grant in self.profile.files)
+        self._workdir = _WORKSPACE if granted else foundation.image.manifest.workdir
 
-    def _register(self, pid: int) -> None:
-        registry.write(
-            registry.Record(
-                id=self.id,
-                pid=pid,
-                ticks=registry.start_ticks(pid),
-                owner=os.getpid(),
-                backend=self.backend,
-                image=self.profile.image,
-                profile=self.profile.name,
-                command=self._command,
-                started=time.time(),
+    async def _launch(self, owned: ExitStack, tasks: TaskGroup) -> Foundation:
+        origin = await self._origin() if self._origin else None
+        try:
+            foundation = await Foundation.prepare(
+                self.profile,
+                owned,
+                backend=self._backend,
+                cold=self._cold,
+                origin=origin,
+                progress=self._progress,
             )
+            self._machine = await foundation.launch(self.id, tasks, origin=origin)
+        finally:
+            if origin:
+                origin.close()
+        return foundation
+
+    async def _claim(
+        self,
+        source: Callable[[], Awaitable[tuple[Foundation, Machine | None]]],
+        owned: ExitStack,
+        tasks: TaskGroup,
+    ) -> Foundation:
+        foundation, self._machine = await source()
+        if self._machine is None:
+            self._machine = await foundation.launch(self.id, tasks)
+        self.id = self._machine.id
+        return await foundation.grant(self._machine, owned)
+
+    async def _control(self, request: dict[str, Any]) -> None:
+        """Do what another process of this user asks for."""
+        operation = request.get("op")
+        if operation == "pause":
+            await self.pause()
+            try:
+                # On disk as well, for when this process is not there any more.
+                await self._save(checkpoints.folder_of(checkpoints.paused(self.id)))
+            except BaseException:
+                await self.resume()
+                raise
+        elif operation == "resume":
+            await self.resume()
+            with suppress(StockadeError):
+                checkpoints.remove(checkpoints.paused(self.id))
+        elif operation == "checkpoint":
+            await self._save(Path(str(request.get("folder"))))
+        else:
+            raise StockadeError(f"no such request: {operation}")
+
+    async def _save(self, folder: Path) -> None:
+        if await to_thread.run_sync(folder.exists):
+            raise StockadeError(f"{folder} is there already", hint="Choose another name.")
+        checkpoint = await self.checkpoint()
+        try:
+            await to_thread.run_sync(checkpoint.save, folder)
+        finally:
+            checkpoint.close()
+
+    async def _end(self) -> None:
+        if self._machine:
+            await self._machine.close()
+
+    def _register(self, foundation: Foundation, machine: Machine) -> None:
+        machine.register(
+            backend=foundation.backend.name,
+            image=self.profile.image,
+            profile=self.profile.name,
+            command=self._command,
         )
-
-    def _lap(self, name: str, since: float) -> float:
-        now = time.perf_counter()
-        self.timings[name] = now - since
-        return now
-
-
-def _round_up(size: int) -> int:
-    return -(-size // _MIB) * _MIB

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING
 
 import anyio
 import pytest
-from tests.unit.sandbox.conftest import Peer, open_descriptors
+from tests.unit.sandbox.conftest import open_descriptors
+from tests.unit.sandbox.played import (
+    Agent,
+    FailingBackend,
+    PlayedBackend,
+    PlayedMachine,
+    greet_and_wait,
+    hang_up,
+    make_links,
+)
 
 from stockade.model.errors import (
     ImageError,
@@ -21,98 +30,17 @@ from stockade.model.errors import (
 )
 from stockade.model.limits import Limits
 from stockade.model.profile import Access, FileGrant, Profile
-from stockade.sandbox import registry, sandbox
+from stockade.sandbox import machine, registry
 from stockade.sandbox.sandbox import Sandbox
-from stockade.wire.errors import ProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from stockade.sandbox.backends.base import Hardware
     from stockade.sandbox.blocking import BlockingSandbox
 
 _MIB = 1 << 20
-_DONE = {"event": "done", "kernel": "6.1"}
-
-
-@dataclass
-class _PlayedMachine:
-    """A machine without one: ``play`` is its agent, and ``words`` are its last."""
-
-    play: Callable[[Peer], Awaitable[None]]
-    words: str
-    channel: socket.socket
-    end: socket.socket
-    pid: int = field(default_factory=os.getpid)
-    closed: int = 0
-
-    async def wait(self) -> str:
-        peer = Peer(self.end)
-        try:
-            await peer.flush()
-            await self.play(peer)
-        except (OSError, ProtocolError):
-            pass
-        finally:
-            self.end.close()
-        return self.words
-
-    async def close(self) -> None:
-        self.closed += 1
-        self.channel.close()
-        self.end.close()
-
-
-class _PlayedBackend:
-    """Makes one machine of a kind, and remembers what was asked for."""
-
-    name = "played"
-
-    def __init__(self, play: Callable[[Peer], Awaitable[None]], words: str = "") -> None:
-        self._play, self._words = play, words
-        self.hardware: list[Hardware] = []
-        self.machines: list[_PlayedMachine] = []
-        self.started = anyio.Event()
-
-    async def start(self, hardware: Hardware) -> _PlayedMachine:
-        self.hardware.append(hardware)
-        for disk in hardware.disks:
-            assert os.fstat(disk.fd)
-        made = _PlayedMachine(self._play, self._words, *socket.socketpair())
-        self.machines.append(made)
-        self.started.set()
-        return made
-
-
-class _FailingBackend:
-    name = "failing"
-
-    async def start(self, hardware: Hardware) -> _PlayedMachine:
-        raise MissingToolError("nothing is installed", hint="Run: apt install everything")
-
-
-class _Agent:
-    """Answers requests until there are none; ``answers`` replace the usual ones, by operation."""
-
-    def __init__(self, **answers: dict[str, Any]) -> None:
-        self._answers = answers
-        self.requests: list[dict[str, Any]] = []
-
-    async def __call__(self, peer: Peer) -> None:
-        while True:
-            call, request = await peer.request()
-            self.requests.append(request)
-            await peer.answer(call, self._answers.get(str(request["op"]), _DONE))
-            peer.connection.end(call)
-
-
-async def _greet_and_wait(peer: Peer) -> None:
-    await peer.event()
-
-
-async def _hang_up(peer: Peer) -> None:
-    return
 
 
 @pytest.fixture
@@ -152,9 +80,9 @@ async def test_nothing_can_be_asked_before_it_runs() -> None:
 async def test_a_start_that_fails_is_one_plain_error_and_leaves_nothing(
     runtime: Path, profile: Profile, error: type[StockadeError]
 ) -> None:
-    backend = _PlayedBackend(_Agent())
+    backend = PlayedBackend(Agent())
     with pytest.raises(error):
-        async with Sandbox(profile, backend=backend):
+        async with Sandbox(profile, backend=backend, cold=True):
             pytest.fail("it must not start")
     assert backend.hardware == []
 
@@ -162,7 +90,7 @@ async def test_a_start_that_fails_is_one_plain_error_and_leaves_nothing(
 @pytest.mark.anyio
 async def test_a_backend_that_fails_is_one_plain_error_and_leaves_nothing(runtime: Path) -> None:
     with pytest.raises(MissingToolError, match="nothing is installed"):
-        async with Sandbox(backend=_FailingBackend()):
+        async with Sandbox(backend=FailingBackend(), cold=True):
             pytest.fail("it must not start")
 
 
@@ -176,9 +104,9 @@ async def test_the_machine_is_told_who_it_is_and_what_it_may_use(
     (tmp_path / "new\nline").mkdir()
     limits = Limits(cpus=3, memory=100 * _MIB + 1, scratch=10 * _MIB, processes=77)
     grant = FileGrant(host=tmp_path / "new\nline", guest="/workspace", access=Access.OVERLAY)
-    agent = _Agent()
-    backend = _PlayedBackend(agent)
-    async with Sandbox(Profile(limits=limits, files=(grant,)), backend=backend) as box:
+    agent = Agent()
+    backend = PlayedBackend(agent)
+    async with Sandbox(Profile(limits=limits, files=(grant,)), backend=backend, cold=True) as box:
         assert box.backend == "played"
         assert box.kernel == "6.1"
         assert set(box.timings) == {"prepare", "launch", "boot", "configure"}
@@ -188,10 +116,14 @@ async def test_the_machine_is_told_who_it_is_and_what_it_may_use(
     assert (hardware.machine, hardware.cpus) == (box.id, 3)
     assert hardware.memory % _MIB == 0
     assert hardware.memory > 110 * _MIB
-    assert [disk.serial for disk in hardware.disks] == ["runtime", "image", "files-0"]
+    assert [disk.serial for disk in hardware.disks] == [
+        "runtime", "image", "files-0", "files-1", "files-2", "files-3",
+    ]  # fmt: skip
+    assert (hardware.ram, hardware.state) == (None, None)
     (configure,) = agent.requests
     assert configure["op"] == "configure"
-    assert len(bytes.fromhex(configure["seed"])) == 64
+    assert configure["hostname"] == f"stockade-{box.id}"
+    assert len(bytes.fromhex(configure["machine_id"])) == 16
     assert (configure["memory"], configure["scratch"]) == (100 * _MIB + 1, 10 * _MIB)
     assert configure["processes"] == 77
     assert configure["grants"] == [{"disk": "files-0", "target": "/workspace", "access": "overlay"}]
@@ -199,19 +131,79 @@ async def test_the_machine_is_told_who_it_is_and_what_it_may_use(
 
 
 @pytest.mark.anyio
-async def test_two_machines_get_different_random_numbers(runtime: Path) -> None:
-    agent = _Agent()
+async def test_no_two_machines_are_told_the_same(runtime: Path) -> None:
+    agent = Agent()
+    backend = PlayedBackend(agent)
+    before = time.time()
     for _ in range(2):
-        async with Sandbox(backend=_PlayedBackend(agent)):
+        async with Sandbox(backend=backend, cold=True):
             pass
-    first, second = agent.requests
-    assert first["seed"] != second["seed"]
+    first, second = (made.adoptions[0] for made in backend.machines)
+    assert first.seed != second.seed
+    assert first.nonce != second.nonce
+    assert before <= first.time <= second.time <= time.time()
+    one, other = agent.requests
+    assert one["machine_id"] != other["machine_id"]
+    assert one["hostname"] != other["hostname"]
+
+
+@pytest.mark.anyio
+async def test_a_paused_machine_is_stopped_once_and_refuses_work(runtime: Path) -> None:
+    backend = PlayedBackend(Agent())
+    async with Sandbox(backend=backend, cold=True) as box:
+        await box.resume()
+        assert not box.paused
+        for _ in range(2):
+            await box.pause()
+        assert box.paused
+        for use in (box.exec(["true"]), box.stats(), box.files.read("/etc/passwd"), box.ping()):
+            with pytest.raises(MachineError, match="the machine is paused") as error:
+                await use
+            assert error.value.hint == "Resume it first."
+        for _ in range(2):
+            await box.resume()
+        await box.ping()
+    assert backend.machines[0].commands == ["qmp_capabilities", "stop", "cont"]
+
+
+@pytest.mark.anyio
+async def test_a_paused_machine_can_be_closed(runtime: Path) -> None:
+    backend = PlayedBackend(Agent())
+    async with Sandbox(backend=backend, cold=True) as box:
+        await box.pause()
+    assert backend.machines[0].closed == 1
+
+
+@pytest.mark.anyio
+async def test_what_does_not_run_can_be_neither_paused_nor_copied() -> None:
+    box = Sandbox(cold=True)
+    assert not box.paused
+    with pytest.raises(MachineError, match="not running"):
+        await box.pause()
+    with pytest.raises(MachineError, match="not running"):
+        await box.checkpoint()
+    with pytest.raises(MachineError, match="not running"):
+        async with box.fork():
+            pytest.fail("it must not start")
+
+
+@pytest.mark.anyio
+async def test_a_machine_whose_memory_is_nobodys_file_is_not_copied_and_goes_on(
+    runtime: Path,
+) -> None:
+    backend = PlayedBackend(Agent())
+    async with Sandbox(backend=backend, cold=True) as box:
+        with pytest.raises(MachineError, match="has not mapped the machine's memory"):
+            await box.checkpoint()
+        assert backend.machines[0].commands[-1] == "cont"
+        assert not box.paused
+        await box.ping()
 
 
 @pytest.mark.anyio
 async def test_statistics_are_what_the_machine_says_of_itself(runtime: Path) -> None:
-    agent = _Agent(stats={"event": "done", "memory": 7, "commands": 0})
-    async with Sandbox(backend=_PlayedBackend(agent)) as box:
+    agent = Agent(stats={"event": "done", "memory": 7, "commands": 0})
+    async with Sandbox(backend=PlayedBackend(agent), cold=True) as box:
         assert await box.stats() == {"memory": 7, "commands": 0}
         await box.ping()
 
@@ -221,10 +213,10 @@ async def test_environment_and_folder_come_from_image_profile_and_call(
     runtime: Path, tmp_path: Path
 ) -> None:
     refuse = {"event": "failed", "kind": "system", "message": "not today"}
-    agent = _Agent(exec=refuse)
+    agent = Agent(exec=refuse)
     grant = FileGrant(host=tmp_path, guest="/workspace")
     profile = Profile(files=(grant,), env={"A": "profile", "B": "profile"})
-    async with Sandbox(profile, backend=_PlayedBackend(agent)) as box:
+    async with Sandbox(profile, backend=PlayedBackend(agent), cold=True) as box:
         for options in ({}, {"env": {"B": "call"}, "cwd": "/tmp"}):
             with pytest.raises(RequestError, match="not today"):
                 await box.exec([b"printf", "\udcff"], **options)  # type: ignore[arg-type]
@@ -242,9 +234,9 @@ async def test_environment_and_folder_come_from_image_profile_and_call(
 @pytest.mark.anyio
 async def test_a_machine_that_cannot_be_set_up_says_why(runtime: Path) -> None:
     failed = {"event": "failed", "kind": "system", "message": "no disk\x1b[2J"}
-    backend = _PlayedBackend(_Agent(configure=failed))
+    backend = PlayedBackend(Agent(configure=failed))
     with pytest.raises(MachineError, match=r"could not be set up: .*no disk") as error:
-        async with Sandbox(backend=backend):
+        async with Sandbox(backend=backend, cold=True):
             pytest.fail("it must not start")
     assert str(error.value).isprintable()
     assert backend.machines[0].closed == 1
@@ -255,9 +247,9 @@ async def test_a_machine_that_cannot_be_set_up_says_why(runtime: Path) -> None:
 async def test_a_machine_that_ends_at_its_start_is_quoted(
     runtime: Path, words: str, said: str
 ) -> None:
-    backend = _PlayedBackend(_hang_up, words)
+    backend = PlayedBackend(hang_up, words)
     with pytest.raises(MachineError, match=f"^the machine has ended{said}$"):
-        async with Sandbox(backend=backend):
+        async with Sandbox(backend=backend, cold=True):
             pytest.fail("it must not start")
     assert backend.machines[0].closed == 1
 
@@ -266,28 +258,28 @@ async def test_a_machine_that_ends_at_its_start_is_quoted(
 async def test_a_machine_that_never_speaks_is_given_up(
     runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Mute(_PlayedMachine):
+    class Mute(PlayedMachine):
         async def wait(self) -> str:
             await anyio.sleep_forever()
             return ""
 
-    class Backend(_PlayedBackend):
-        async def start(self, hardware: Hardware) -> _PlayedMachine:
-            made = Mute(self._play, "", *socket.socketpair())
+    class Backend(PlayedBackend):
+        async def start(self, hardware: Hardware) -> PlayedMachine:
+            made = Mute(self._play, "", *make_links())
             self.machines.append(made)
             return made
 
-    monkeypatch.setattr(sandbox, "_BOOT", 0.05)
-    backend = Backend(_greet_and_wait)
+    monkeypatch.setattr(machine, "_BOOT", 0.05)
+    backend = Backend(greet_and_wait)
     with pytest.raises(MachineError, match=r"did not start within 0.05 s"):
-        async with Sandbox(backend=backend):
+        async with Sandbox(backend=backend, cold=True):
             pytest.fail("it must not start")
     assert backend.machines[0].closed == 1
 
 
 @pytest.mark.anyio
 async def test_a_start_that_is_cancelled_leaves_nothing(runtime: Path) -> None:
-    backend = _PlayedBackend(_greet_and_wait)
+    backend = PlayedBackend(greet_and_wait)
     with anyio.CancelScope() as scope:
         async with anyio.create_task_group() as tasks:
 
@@ -296,7 +288,7 @@ async def test_a_start_that_is_cancelled_leaves_nothing(runtime: Path) -> None:
                 scope.cancel()
 
             tasks.start_soon(cancel_once_launched)
-            async with Sandbox(backend=backend):
+            async with Sandbox(backend=backend, cold=True):
                 pytest.fail("it must not start")
     assert scope.cancelled_caught
     assert backend.machines[0].closed == 1
@@ -304,28 +296,28 @@ async def test_a_start_that_is_cancelled_leaves_nothing(runtime: Path) -> None:
 
 @pytest.mark.anyio
 async def test_an_error_in_its_body_is_raised_as_it_is(runtime: Path) -> None:
-    backend = _PlayedBackend(_Agent())
+    backend = PlayedBackend(Agent())
     with pytest.raises(ZeroDivisionError):
-        async with Sandbox(backend=backend):
+        async with Sandbox(backend=backend, cold=True):
             1 / 0  # noqa: B018
     assert backend.machines[0].closed == 1
 
 
 @pytest.mark.anyio
 async def test_a_machine_ended_by_a_person_says_so(runtime: Path) -> None:
-    backend = _PlayedBackend(_Agent())
-    async with Sandbox(backend=backend) as box:
+    backend = PlayedBackend(Agent())
+    async with Sandbox(backend=backend, cold=True) as box:
         # As stockade kill does; the process here is this one, and so is not killed.
         (registry.folder_of(box.id) / "killed").touch()
-        backend.machines[0].end.shutdown(socket.SHUT_RDWR)
+        backend.machines[0].ends.channel.shutdown(socket.SHUT_RDWR)
         with pytest.raises(MachineKilledError, match="ended by stockade kill"):
             await box.exec(["true"])
 
 
 @pytest.mark.anyio
 async def test_it_can_be_closed_early_and_more_than_once(runtime: Path) -> None:
-    backend = _PlayedBackend(_Agent())
-    async with Sandbox(backend=backend) as box:
+    backend = PlayedBackend(Agent())
+    async with Sandbox(backend=backend, cold=True) as box:
         await box.close()
         await box.close()
         with pytest.raises(MachineError, match="the machine is closed"):

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 MAX_FILES = 16
+MAX_READY = 256
 MAX_VARIABLES = 256
 MAX_ENVIRONMENT = 128 * 1024
 _PATH_BYTES = 4096
@@ -154,6 +155,22 @@ class Wall(BaseModel):
     )
 
 
+def _ready(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_READY:
+        raise ValueError(f"must be a whole number from 0 to {MAX_READY}, not {quote(value)}")
+    return value
+
+
+class PoolSize(BaseModel):
+    """How many machines a pool for this profile keeps waiting."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ready: Annotated[int, BeforeValidator(_ready)] = Field(
+        default=0, description="Machines that wait, started, for the next session."
+    )
+
+
 def _outer_first(files: tuple[FileGrant, ...]) -> tuple[FileGrant, ...]:
     """Sort grants so that each comes after those it is nested in, in the order to mount them."""
     seen: set[str] = set()
@@ -225,6 +242,9 @@ class Profile(BaseModel):
     )
     wall: Wall = Field(default=Wall(), description="The isolation that is required.")
     limits: Limits = Field(default=Limits(), description="The most it may use.")
+    pool: PoolSize = Field(
+        default=PoolSize(), description="Machines kept waiting by whoever holds a pool."
+    )
     files: Annotated[tuple[FileGrant, ...], AfterValidator(_outer_first)] = Field(
         default=(),
         max_length=MAX_FILES,

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from stockade.model.errors import ProfileError
 from stockade.model.limits import Limits
-from stockade.model.profile import FileGrant, Profile, Wall
+from stockade.model.profile import FileGrant, PoolSize, Profile, Wall
 from stockade.model.quantities import KIB, format_size
 from stockade.model.wording import did_you_mean, explain, place, quote
 from stockade.policy.yamltree import MAX_PROBLEMS, Place, Problem, Tree, position_of, read_tree
@@ -23,7 +23,12 @@ MAX_BYTES = 256 * KIB
 # Sections of the design that nothing enforces yet. To accept one would promise what nobody keeps.
 NOT_YET_ENFORCED = frozenset({"network", "credentials", "models", "budget", "tools", "approvals"})
 
-_MODELS: dict[int | str, type[BaseModel]] = {"wall": Wall, "limits": Limits, "files": FileGrant}
+_MODELS: dict[int | str, type[BaseModel]] = {
+    "wall": Wall,
+    "limits": Limits,
+    "pool": PoolSize,
+    "files": FileGrant,
+}
 
 
 class ProfileDocumentError(ProfileError):

@@ -52,11 +52,12 @@ class Stockade:
 
 @pytest.fixture
 def stockade(tmp_path: Path) -> Stockade:
-    """The command, with a runtime folder in which only this test's machines are found."""
+    """The command, with folders in which only this test's machines and checkpoints are found."""
     folder = tmp_path / "run"
     folder.mkdir(mode=0o700)
     program = Path(sys.executable).with_name("stockade")
-    return Stockade(str(program), {"XDG_RUNTIME_DIR": str(folder)})
+    own = {"XDG_RUNTIME_DIR": str(folder), "STOCKADE_STATE_DIR": str(tmp_path / "state")}
+    return Stockade(str(program), own)
 
 
 @pytest.fixture(scope="session")

@@ -3,80 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import select
 import shlex
 import subprocess
-import termios
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.functional.conftest import expect_one_clear_line
+from tests.functional.terminals import PATIENCE, Reader, Terminal, ended
 
 if TYPE_CHECKING:
     from tests.functional.conftest import Stockade
 
 pytestmark = pytest.mark.machine
-
-_PATIENCE = 60.0  # seconds; only what does not come at all takes as long
-
-
-class Reader:
-    """What comes out of a terminal or pipe, piece by piece."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        self._unread = b""
-
-    def until(self, pattern: bytes) -> bytes:
-        """Wait for ``pattern``, a regular expression; return what came up to its end."""
-        deadline = time.monotonic() + _PATIENCE
-        while not (found := re.search(pattern, self._unread)):
-            left = deadline - time.monotonic()
-            ready, _, _ = select.select([self._fd], [], [], max(left, 0))
-            assert ready, f"no {pattern!r} in {self._unread!r}"
-            chunk = os.read(self._fd, 1 << 16)
-            assert chunk, f"ended with no {pattern!r} in {self._unread!r}"
-            self._unread += chunk
-        text, self._unread = self._unread[: found.end()], self._unread[found.end() :]
-        return text
-
-
-class Terminal(Reader):
-    """A pseudo-terminal: a person's side of it to use, and the other one for a program."""
-
-    def __init__(self, rows: int, columns: int) -> None:
-        # Nothing here holds the inner side as a controlling terminal, hence O_NOCTTY in openpty.
-        self.outer, self.inner = os.openpty()
-        super().__init__(self.outer)
-        self.resize(rows, columns)
-
-    def resize(self, rows: int, columns: int) -> None:
-        """Change the size as a window does: the kernel sends SIGWINCH to the program inside."""
-        termios.tcsetwinsize(self.outer, (rows, columns))
-
-    def type(self, keys: bytes) -> None:
-        """Press keys."""
-        os.write(self.outer, keys)
-
-    @property
-    def modes(self) -> list[Any]:
-        """How the terminal treats keys and output."""
-        return termios.tcgetattr(self.inner)
-
-    @property
-    def is_raw(self) -> bool:
-        """Tell whether keys go to the program one by one, Ctrl-C among them."""
-        return not self.modes[3] & (termios.ECHO | termios.ICANON | termios.ISIG)
-
-    def close(self) -> None:
-        """Give both sides back."""
-        os.close(self.outer)
-        os.close(self.inner)
 
 
 @pytest.fixture
@@ -98,17 +39,9 @@ def _shell(stockade: Stockade, terminal: Terminal) -> Iterator[subprocess.Popen[
             # A shell that started us may have said how large its own window was.
             env={**stockade.environment, "TERM": "dumb", "COLUMNS": "7", "LINES": "7"},
         ) as process,
-        _ended(process),
+        ended(process),
     ):
         yield process
-
-
-@contextmanager
-def _ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        process.kill()
 
 
 def _list(stockade: Stockade) -> list[dict[str, Any]]:
@@ -148,7 +81,7 @@ def test_a_shell_is_a_terminal_of_the_machine(stockade: Stockade, terminal: Term
         terminal.type(b"echo status $?; exit 7\n")
         terminal.until(rb"\r\nstatus 130\r\n")
 
-        assert process.wait(_PATIENCE) == 7
+        assert process.wait(PATIENCE) == 7
     assert terminal.modes == before
 
 
@@ -164,7 +97,7 @@ def test_a_machine_is_listed_and_can_be_killed(stockade: Stockade, terminal: Ter
             stderr=subprocess.PIPE,
             env=stockade.environment,
         ) as run,
-        _ended(run),
+        ended(run),
     ):
         assert run.stdout
         Reader(run.stdout.fileno()).until(b"up\n")
@@ -189,13 +122,13 @@ def test_a_machine_is_listed_and_can_be_killed(stockade: Stockade, terminal: Ter
         assert len(_list(stockade)) == 2
         done = stockade("kill", record["id"][:6])
         assert (done.returncode, done.stdout) == (0, f"{record['id']}\n".encode())
-        output, said = run.communicate(timeout=_PATIENCE)
+        output, said = run.communicate(timeout=PATIENCE)
         assert (run.returncode, output) == (137, b"")
         assert said == b"stockade: the machine was ended by stockade kill\n"
 
         (left,) = _list(stockade)
         assert stockade("kill", left["id"]).returncode == 0
         terminal.until(b"stockade: the machine was ended by stockade kill\r\n")
-        assert shell.wait(_PATIENCE) == 137
+        assert shell.wait(PATIENCE) == 137
     assert terminal.modes == before
     assert _list(stockade) == []

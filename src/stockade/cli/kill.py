@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from stockade.cli.options import add_machine
+
 if TYPE_CHECKING:
     from argparse import Namespace
 
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: Parser) -> None:
     """Declare which machine."""
-    parser.add_argument("machine", metavar="MACHINE", help="Id of it, or the start of its id.")
+    add_machine(parser)
     parser.epilog = "The run that it belongs to ends with 137."
 
 

@@ -15,7 +15,13 @@ COMMANDS = {
     "shell": "Open a shell in a machine of its own.",
     "ps": "List the machines that are running.",
     "kill": "End a machine at once.",
+    "pause": "Stop a machine, and save it on disk, until it is resumed.",
+    "resume": "Let a paused machine go on, also when the run it belonged to has gone.",
+    "fork": "Run a command or a shell in a copy of a running machine.",
+    "checkpoint": "Take, list and remove checkpoints, to which machines can go back.",
+    "rollback": "Go back to a checkpoint.",
     "image": "Build, list and remove guest images.",
+    "template": "List and remove templates, the booted machines that others are copies of.",
     "doctor": "Say which walls can be used here, and what is missing.",
 }
 # Objects made before Python looks for garbage among them. Importing makes sixty thousand and no
@@ -43,8 +49,10 @@ def main() -> None:
         complain(f"cannot write {error.filename or 'standard output'}: {error.strerror}")
         code = 125
         _drop_output()
-    gc.freeze()  # nor is there any need to look through all of it at the end
-    sys.exit(code)
+    sys.stderr.flush()
+    # Machines are gone by now and the janitor goes with us. What Python would tidy up at its end is
+    # memory, which takes it longer than the system.
+    os._exit(code)
 
 
 def run(words: list[str]) -> int:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
+
+from stockade.model.errors import UsageError
 
 if TYPE_CHECKING:
     from stockade.cli.parser import Parser
@@ -46,6 +49,36 @@ def add_profile_options(parser: Parser, *, time: str) -> None:
         metavar="TIME",
         help=f"Wall time of the command, such as 90s (default: the profile's, else {time}).",
     )
+
+
+def add_machine(parser: Parser) -> None:
+    """Declare ``MACHINE``."""
+    parser.add_argument("machine", metavar="MACHINE", help="Id of it, or the start of its id.")
+
+
+def add_restored_options(parser: Parser, argument: str) -> None:
+    """Declare what a command or shell in a restored machine may be given; see ``restored``."""
+    parser.add_argument(
+        "--timeout",
+        metavar="TIME",
+        help="Wall time of the command, such as 90s (default: the machine's profile's).",
+    )
+    add_watch_option(parser)
+    add_json_option(parser, "Print one JSON document with output and report.")
+    parser.take_command(argument, needed=False)
+
+
+def add_watch_option(parser: Parser) -> None:
+    """Declare ``--watch``."""
+    parser.add_argument(
+        "--watch", action="store_true", help="Show time, CPU and memory meanwhile, on a terminal."
+    )
+
+
+def require_terminal(message: str, *, hint: str) -> None:
+    """Raise ``UsageError`` unless a person sits at this process's input and output."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(message, hint=hint)
 
 
 def add_json_option(parser: Parser, help_text: str = "Print one JSON document.") -> None:

@@ -36,14 +36,20 @@ class Parser(argparse.ArgumentParser):
         )
         self._positionals.title, self._optionals.title = "Arguments", "Options"
         self._takes_command = False
+        self._before = ""
         for name in (None, "store"):
             self.register("action", name, _Once)
         self.add_argument("-h", "--help", action="help", help="Show this and exit.")
 
-    def take_command(self) -> None:
-        """Have everything after ``--`` kept, as it is, as ``command``; options stand before it."""
+    def take_command(self, before: str = "", *, needed: bool = True) -> None:
+        """Have everything after ``--`` kept, as it is, as ``command``; options stand before it.
+
+        ``before`` is the argument that stands there too, if one does.
+        """
         self._takes_command = True
-        self.usage = "%(prog)s [OPTIONS] -- COMMAND..."
+        self._before = f"{before} " if before else ""
+        command = "-- COMMAND..." if needed else "[-- COMMAND...]"
+        self.usage = f"%(prog)s [OPTIONS] {self._before}{command}"
 
     def parse(self, words: Sequence[str]) -> argparse.Namespace:
         """Read ``words``; raise ``UsageError`` for those that make no sense.
@@ -81,7 +87,7 @@ class Parser(argparse.ArgumentParser):
         if self._takes_command:
             raise UsageError(
                 f"unexpected {quote(word)}",
-                hint=f"Write the command after two dashes: {self.prog} -- COMMAND.",
+                hint=f"Write the command after two dashes: {self.prog} {self._before}-- COMMAND.",
             )
         self.error(f"unexpected {quote(word)}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stockade.cli.options import add_json_option, add_profile_options
+from stockade.cli.options import add_json_option, add_profile_options, add_watch_option
 from stockade.model.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,9 +23,7 @@ _MORE = (
 def add_arguments(parser: Parser) -> None:
     """Declare the profile's options, what to show, and the command."""
     add_profile_options(parser, time="10m")
-    parser.add_argument(
-        "--watch", action="store_true", help="Show time, CPU and memory meanwhile, on a terminal."
-    )
+    add_watch_option(parser)
     add_json_option(parser, "Print one JSON document with output and report.")
     parser.take_command()
     parser.epilog = _MORE

@@ -18,25 +18,45 @@ from stockade.model.exitcodes import of_signal
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Awaitable, Callable
 
     from stockade.model.profile import Profile
+    from stockade.sandbox.checkpoint import Checkpoint
+    from stockade.sandbox.process import Process
+    from stockade.sandbox.sandbox import Sandbox
 
 
 def run(arguments: Namespace) -> int:
     """Run ``arguments.command`` under the profile of the other arguments."""
-    return anyio.run(_run, build_profile(arguments), arguments)
+    return anyio.run(run_under, build_profile(arguments), arguments)
 
 
-async def _run(profile: Profile, arguments: Namespace) -> int:
+async def run_under(
+    profile: Profile,
+    arguments: Namespace,
+    origin: Callable[[], Awaitable[Checkpoint]] | None = None,
+    begun: Callable[[], None] | None = None,
+) -> int:
+    """Run ``arguments.command`` as ``--watch`` and ``--json`` say; return its exit code.
+
+    ``begun`` is called once it runs.
+    """
     streams = CollectedStreams() if arguments.json else InheritedStreams()
     with Display() as display:
+
+        async def attend(box: Sandbox, process: Process) -> None:
+            if begun:
+                begun()
+            await (display.watch if arguments.watch else display.finish)(box, process)
+
         try:
             report = await session.run(
                 profile,
                 arguments.command,
                 streams,
                 progress=display,
-                started=display.watch if arguments.watch else display.finish,
+                origin=origin,
+                started=attend,
             )
         except BrokenPipeError:
             return of_signal(13)  # as if the command had had the closed pipe itself

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
-from stockade.cli.options import add_profile_options
-from stockade.model.errors import UsageError
+from stockade.cli.options import add_profile_options, require_terminal
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -25,8 +23,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Open a shell in a fresh machine; the machine is destroyed when the shell ends."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError("shell needs a terminal", hint="Without one, use stockade run -- COMMAND.")
+    require_terminal("shell needs a terminal", hint="Without one, use stockade run -- COMMAND.")
     arguments.env = [f"TERM={os.environ.get('TERM', 'dumb')}", *(arguments.env or ())]
     if arguments.timeout is None and arguments.profile is None:
         arguments.timeout = _LONG

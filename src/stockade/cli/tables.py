@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,6 +27,11 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in safe:
         table.add_row(*(Text(cell) for cell in row))
     Console().print(table)
+
+
+def show_time(seconds: float) -> str:
+    """A moment, in seconds since the epoch, to the minute."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
 
 
 def _printable(text: str) -> str:

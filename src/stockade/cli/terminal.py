@@ -21,9 +21,10 @@ from stockade.sandbox.process import Terminal
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from stockade.model.profile import Profile
+    from stockade.sandbox.checkpoint import Checkpoint
     from stockade.sandbox.process import Process
     from stockade.sandbox.sandbox import Sandbox
 
@@ -32,13 +33,20 @@ _SHELL = ("/bin/sh", "-c", 'exec "$(command -v bash || echo /bin/sh)" -i')
 
 def shell(arguments: Namespace) -> int:
     """Run a shell under the profile of ``arguments`` until it ends; return its exit code."""
-    return anyio.run(_shell, build_profile(arguments))
+    return anyio.run(shell_under, build_profile(arguments))
 
 
-async def _shell(profile: Profile) -> int:
+async def shell_under(
+    profile: Profile,
+    origin: Callable[[], Awaitable[Checkpoint]] | None = None,
+    begun: Callable[[], None] | None = None,
+) -> int:
+    """Run a shell until it ends; return its exit code. ``begun`` is called once it runs."""
     with Display() as display:
 
         async def attend(box: Sandbox, process: Process) -> None:
+            if begun:
+                begun()
             await display.finish(box, process)
             say(f"machine {box.id}, destroyed with all its files when the shell ends")
             with _raw_terminal():
@@ -50,6 +58,7 @@ async def _shell(profile: Profile) -> int:
             InheritedStreams(),
             progress=display,
             terminal=_size(),
+            origin=origin,
             started=attend,
         )
     if report.outcome.reason:

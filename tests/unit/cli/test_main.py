@@ -30,6 +30,17 @@ from stockade.cli.main import COMMANDS, run
         (["--", "ps"], 2, "unknown command"),
         (["kill", "zz"], 125, "no machine has the id 'zz'"),
         (["image", "remove", "nope"], 125, "no image 'nope'"),
+        (["pause", "zz"], 125, "no machine has the id 'zz'"),
+        (["resume", "zz", "--", "true"], 125, "no machine has the id 'zz'"),
+        (["fork", "zz", "--", "true"], 125, "no machine has the id 'zz'"),
+        (["fork", "zz", "true"], 2, "stockade fork MACHINE -- COMMAND"),
+        (["fork"], 2, "required: MACHINE"),
+        (["rollback", "no-such", "--", "true"], 125, "no checkpoint 'no-such'"),
+        (["rollback", "a/b", "--", "true"], 2, "is not the name of a checkpoint"),
+        (["checkpoint", "take", "zz"], 125, "no machine has the id 'zz'"),
+        (["checkpoint", "remove", "no-such"], 125, "no checkpoint 'no-such'"),
+        (["template", "remove", "zz"], 2, "at least 6 digits"),
+        (["template", "remove", "zzzzzz"], 125, "no template 'zzzzzz'"),
     ],
 )
 def test_a_mistake_is_one_line(
@@ -91,6 +102,8 @@ def _imported(code: str, *arguments: str) -> set[str]:
         ["ps", "--json"],
         ["image", "--help"],
         ["image", "build", "--help"],
+        ["checkpoint", "take", "--help"],
+        ["template", "list", "--help"],
         *([command, "--help"] for command in COMMANDS),
     ],
     ids=" ".join,
@@ -103,6 +116,14 @@ def test_what_is_quick_imports_nothing_that_is_slow(words: list[str]) -> None:
 def test_to_kill_a_machine_imports_nothing_that_is_slow() -> None:
     code = "import sys; from stockade.cli.main import run; assert run(['kill', 'nope']) == 125"
     assert not _imported(code) & (_HEAVY | _RARE)
+
+
+@pytest.mark.parametrize(
+    "words", [["pause", "nope"], ["fork", "nope"], ["checkpoint", "take", "nope"]], ids=" ".join
+)
+def test_to_find_no_machine_imports_nothing_that_is_slow(words: list[str]) -> None:
+    code = "import sys; from stockade.cli.main import run; assert run(sys.argv[1:]) == 125"
+    assert not _imported(code, *words) & (_HEAVY | _RARE)
 
 
 def test_a_command_does_not_import_the_others() -> None:

@@ -27,6 +27,20 @@ def test_everything_after_two_dashes_is_the_command_as_it_is(parser: Parser) -> 
     assert parser.parse(["--"]).command == []
 
 
+def test_what_stands_before_the_command_is_named(
+    parser: Parser, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser.add_argument("machine")
+    parser.take_command("MACHINE", needed=False)
+    read = parser.parse(["aa", "--json", "--", "true"])
+    assert (read.machine, read.json, read.command) == ("aa", True, ["true"])
+    assert parser.parse(["aa"]).command == []
+    with pytest.raises(UsageError, match="unexpected 'true'") as caught:
+        parser.parse(["aa", "true"])
+    assert caught.value.hint.endswith(": stockade try MACHINE -- COMMAND.")
+    assert "[OPTIONS] MACHINE [-- COMMAND...]" in parser.format_usage()
+
+
 def test_without_a_command_two_dashes_end_the_options() -> None:
     parser = Parser("stockade kill", "Kill it.")
     parser.add_argument("machine")

@@ -1,0 +1,35 @@
+"""``stockade template list``: the templates in the cache."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stockade.cli.options import add_json_option
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from stockade.cli.parser import Parser
+
+
+def add_arguments(parser: Parser) -> None:
+    """Declare how to print the list."""
+    add_json_option(parser)
+    parser.epilog = "MEMORY is the machine's, SIZE is what the template takes on the disk."
+
+
+def run(arguments: Namespace) -> int:
+    """Show all templates, oldest first."""
+    from contextlib import suppress
+
+    from stockade.cli.template.listing import describe, show
+    from stockade.sandbox.images.cache import Cache
+    from stockade.sandbox.paths import cache_dir
+    from stockade.sandbox.templates.store import TemplateStore
+
+    described = []
+    for template in TemplateStore(Cache(cache_dir())).all():
+        with suppress(FileNotFoundError):  # removed in this very moment
+            described.append(describe(template))
+    show(described, json=arguments.json)
+    return 0

@@ -18,7 +18,7 @@ import stockade
 from stockade.sandbox.backends.qemu_microvm import find_program
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 
 def options(description: str, *, runs: int) -> argparse.ArgumentParser:
@@ -36,7 +36,7 @@ def stopwatch(into: list[float], scale: float = 1e3) -> Iterator[None]:
     into.append((time.perf_counter() - begun) * scale)
 
 
-def in_turns(runs: int, candidates: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
+def in_turns(runs: int, candidates: Mapping[str, Callable[[], object]]) -> dict[str, list[float]]:
     """Time each candidate once, then each again, ...: what disturbs one then disturbs all."""
     found: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(runs):
@@ -59,6 +59,29 @@ def summary(values: list[float]) -> dict[str, float]:
 def summaries(series: dict[str, list[float]]) -> dict[str, dict[str, float]]:
     """A summary of each series."""
     return {name: summary(values) for name, values in series.items()}
+
+
+def distribution(values: list[float]) -> dict[str, float]:
+    """Percentiles, extremes and number of values; of few values the high ones are the maximum."""
+    ordered = sorted(values)
+
+    def percentile(share: int) -> float:
+        # The smallest value that so many percent of all do not exceed.
+        return _short(ordered[max(0, -(-len(ordered) * share // 100) - 1)])
+
+    return {
+        "p50": _short(statistics.median(values)),
+        "p90": percentile(90),
+        "p99": percentile(99),
+        "min": _short(ordered[0]),
+        "max": _short(ordered[-1]),
+        "n": len(values),
+    }
+
+
+def distributions(series: dict[str, list[float]]) -> dict[str, dict[str, float]]:
+    """The distribution of each series."""
+    return {name: distribution(values) for name, values in series.items()}
 
 
 def ratio(one: list[float], other: list[float]) -> float:

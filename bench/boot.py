@@ -1,6 +1,8 @@
-"""How long a machine takes from nothing to its first reply, and which part takes what.
+"""How long a machine takes that boots, up to its first reply, and which part takes what.
 
-Two kinds of boots take turns. The plain one is a ``Sandbox`` as any run makes it. The marked one is
+A template is made from such a boot; what most runs do, ``clones.py`` measures.
+
+Two kinds of boots take turns. The plain one is a cold ``Sandbox``. The marked one is
 the same hypervisor, command line and kernel, with an initramfs whose ``/init`` says on the console
 where it is; when each word arrives is noted on the host. ``marks_cost`` tells how far the marks
 themselves can be trusted.
@@ -9,6 +11,7 @@ themselves can be trusted.
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import subprocess
 import tempfile
@@ -19,11 +22,17 @@ from typing import TYPE_CHECKING
 import anyio
 
 from stockade.sandbox.backends.base import Disk, Hardware
-from stockade.sandbox.backends.qemu_microvm import QemuMicrovm, command_line, find_program
+from stockade.sandbox.backends.qemu_microvm import (
+    Inherited,
+    QemuMicrovm,
+    command_line,
+    find_program,
+)
 from stockade.sandbox.images.initramfs import INIT
 from stockade.sandbox.images.prepare import prepare, prepare_runtime
 from stockade.sandbox.jail import Jail
 from stockade.sandbox.sandbox import Sandbox
+from stockade.wire.adoption import NONCE_SIZE, SEED_SIZE, Adoption
 
 if TYPE_CHECKING:
     from bench._measure import options, ratio, report, summaries
@@ -73,7 +82,7 @@ def _collect(into: dict[str, list[float]], times: dict[str, float]) -> None:
 
 async def _plain_boot() -> dict[str, float]:
     begun = time.perf_counter()
-    async with Sandbox(backend=QemuMicrovm()) as box:
+    async with Sandbox(backend=QemuMicrovm(), cold=True) as box:
         ready = time.perf_counter() - begun
         await box.ping()
         replied = time.perf_counter() - begun
@@ -83,7 +92,10 @@ async def _plain_boot() -> dict[str, float]:
 
 def _marked_boot(image: Image, runtime: Runtime, initramfs: Path) -> dict[str, float]:
     """Start QEMU in its jail and note when it says what."""
-    ours, theirs = socket.socketpair()
+    links = [socket.socketpair() for _ in ("channel", "control", "monitor", "saved")]
+    (channel, _), (control, _), *_ = links
+    inherited = Inherited(*(theirs.fileno() for _, theirs in links))
+    control.sendall(Adoption(bytes(NONCE_SIZE), secrets.token_bytes(SEED_SIZE), time.time()).pack())
     info_read, info_write = os.pipe()
     disks = [
         Disk(serial, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
@@ -102,29 +114,31 @@ def _marked_boot(image: Image, runtime: Runtime, initramfs: Path) -> dict[str, f
         folders=(Path("/usr/share/qemu"), Path("/usr/share/seabios")),
         files={hardware.kernel: "/machine/kernel", hardware.initramfs: "/machine/initramfs"},
     )
-    arguments = command_line(hardware, channel=theirs.fileno(), kvm=False)
+    arguments = command_line(hardware, inherited, kvm=False)
     moments = {"start": time.perf_counter()}
     with subprocess.Popen(
         jail.command(arguments, entrances=[], info_fd=info_write),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        pass_fds=[info_write, theirs.fileno(), *(disk.fd for disk in disks)],
+        pass_fds=[info_write, *inherited, *(disk.fd for disk in disks)],
         env={},
     ) as process:
         try:
             for fd in (info_write, *(disk.fd for disk in disks)):
                 os.close(fd)
-            theirs.close()
+            for _, theirs in links:
+                theirs.close()
             while b"}" not in os.read(info_read, 4096):
                 pass
             moments["jail"] = time.perf_counter()
             uptime = _follow(process, moments)
-            ours.recv(1)
+            channel.recv(1)
             moments["hello"] = time.perf_counter()
         finally:
             process.kill()  # the jail dies with it
-            ours.close()
+            for ours, _ in links:
+                ours.close()
             os.close(info_read)
     clock = moments[_MOUNTED] - uptime
     return {

@@ -7,11 +7,16 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from stockade.sandbox.blocking import BlockingSandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+# By itself hypothesis fails what takes longer than 200 ms, as anything may on a busy machine.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture

@@ -123,8 +123,6 @@ class Channel:
             received = view[:count]
             if self._after:
                 received = memoryview(self._skip(received))
-                if self._after:
-                    continue  # nor is anything said before it is our turn
             for event in self._connection.receive(received):
                 self._dispatch(event)
             if self._connection.output_size:

@@ -91,6 +91,12 @@ _DURATION = _Quantity(
     parse_duration, format_duration, 0.001, MAX_DURATION, DURATION_PATTERN, whole=False
 )
 
+Duration = Annotated[float, _DURATION]
+"""Seconds, written as a number or as text such as ``10m``."""
+
+Size = Annotated[int, _size(1, TIB)]
+"""Bytes, written as a number or as text such as ``64KiB``."""
+
 
 class Limits(BaseModel):
     """The most that one machine, and each command in it, may use."""
@@ -105,14 +111,14 @@ class Limits(BaseModel):
     processes: Annotated[int, _count(1, 32_768)] = Field(
         default=256, description="Processes and threads alive at once."
     )
-    wall_time: Annotated[float, _DURATION] = Field(
+    wall_time: Duration = Field(
         default=600.0, description="Time from the start of a command to its forced end."
     )
-    cpu_time: Annotated[float, _DURATION] | None = Field(
+    cpu_time: Duration | None = Field(
         default=None,
         description="Processor time of one command with all its children; absent means no limit.",
     )
-    output: Annotated[int, _size(1, TIB)] = Field(
+    output: Size = Field(
         default=256 * MIB,
         description="Bytes that one command may write to standard output and error together.",
     )

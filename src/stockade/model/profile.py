@@ -21,8 +21,13 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from stockade.model.approvals import ApprovalRule
+from stockade.model.credentials import Credential
 from stockade.model.errors import UsageError
 from stockade.model.limits import Limits
+from stockade.model.network import NetworkGrant
+from stockade.model.spending import Budget, ModelGrant
+from stockade.model.tools import MAX_TOOLS, ToolGrant, ToolServer
 from stockade.model.wording import did_you_mean, explain, place, quote
 
 if TYPE_CHECKING:
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
 
 MAX_FILES = 16
 MAX_READY = 256
+MAX_RULES = 4096
 MAX_VARIABLES = 256
 MAX_ENVIRONMENT = 128 * 1024
 _PATH_BYTES = 4096
@@ -219,6 +225,7 @@ def _version(value: object) -> object:
 
 
 _Text = Annotated[str, AfterValidator(_encodable)]
+_Key = Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9_-]{0,62}$")]
 _VariableName = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$", max_length=255)]
 
 
@@ -252,6 +259,28 @@ class Profile(BaseModel):
     )
     env: Annotated[dict[_VariableName, _Text], AfterValidator(_environment)] = Field(
         default={}, description="Environment variables; nothing else of the host's is passed on."
+    )
+    network: Annotated[tuple[NetworkGrant, ...], Field(max_length=MAX_RULES)] = Field(
+        default=(), description="What may be reached; absent, nothing."
+    )
+    credentials: Annotated[dict[_Key, Credential], Field(max_length=64)] = Field(
+        default={}, description="Secrets that requests are given on their way out."
+    )
+    models: Annotated[tuple[ModelGrant, ...], Field(max_length=256)] = Field(
+        default=(), description="Language models that may be called."
+    )
+    budget: Budget = Field(default=Budget(), description="The most that a session may spend.")
+    tools: Annotated[dict[_Key, ToolGrant], Field(max_length=MAX_TOOLS)] = Field(
+        default={}, description="Tools that the agent gets, by name."
+    )
+    mcp: Annotated[dict[_Key, ToolServer], Field(max_length=16)] = Field(
+        default={}, description="Third parties' MCP servers, run inside the wall, by name."
+    )
+    approvals: Annotated[tuple[ApprovalRule, ...], Field(max_length=256)] = Field(
+        default=(), description="Actions that a person is asked about first."
+    )
+    policies: Annotated[tuple[Path, ...], Field(max_length=16)] = Field(
+        default=(), description="Cedar files whose rules hold beside those of this profile."
     )
 
     def amend(

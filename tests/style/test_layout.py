@@ -25,6 +25,7 @@ _TESTED_ELSEWHERE: dict[str, str] = {
     "guest/cgroups.py": "needs a cgroup tree of its own",
     "guest/linux.py": "raw system calls, used by those above",
     # Only types: nothing runs.
+    "tools/base.py": "protocols and plain values; each tool's test uses them",
     "sandbox/backends/base.py": "protocol; each backend's test checks it",
     "sandbox/images/sources/base.py": "protocol; each source's test checks it",
 }

@@ -3,6 +3,9 @@
 Each runs in a contained child, exactly like a command: whatever links or permissions the workload
 sets up, the host can be led no further than the workload itself could go. Bytes travel by the
 child's standard streams; a failure is one JSON line on standard error: ``kind``, ``message``.
+
+The actions that end in ``-exact`` are those of scoped tools: they take what ``resolve`` has said
+and follow no link, see ``exact.py``.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ import os
 import stat
 import sys
 from typing import TYPE_CHECKING, NoReturn
+
+from stockade.guest import exact, search
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +63,7 @@ def read(path: bytes) -> None:
     if not stat.S_ISREG(kind):
         raise OSError(errno.EINVAL, "Not a regular file", path)
     while chunk := os.read(fd, _CHUNK):
-        _write_all(1, chunk)
+        exact.write_all(1, chunk)
 
 
 def write(path: bytes, mode: int) -> None:
@@ -68,7 +73,7 @@ def write(path: bytes, mode: int) -> None:
     fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         while chunk := os.read(0, _CHUNK):
-            _write_all(fd, chunk)
+            exact.write_all(fd, chunk)
         os.fchmod(fd, mode)
         os.replace(part, path)
     except BaseException:
@@ -78,20 +83,22 @@ def write(path: bytes, mode: int) -> None:
 
 def describe(path: bytes) -> None:
     """Write one JSON line about the file itself, links not followed."""
-    _say(path, os.lstat(path))
+    _say(os.fsdecode(path), os.lstat(path))
 
 
 def list_folder(path: bytes) -> None:
     """Write one JSON line per entry of the folder, sorted by name, at most 100,000."""
-    with os.scandir(path) as entries:
-        listed: list[os.DirEntry[bytes]] = []
-        for entry in entries:
-            if len(listed) == _LISTING_LIMIT:
-                raise OSError(0, f"more than {_LISTING_LIMIT} entries", path)
-            listed.append(entry)
-    for entry in sorted(listed, key=lambda entry: entry.name):
-        with contextlib.suppress(FileNotFoundError):  # deleted meanwhile: no entry of it any more
-            _say(entry.path, entry.stat(follow_symlinks=False))
+    _list(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), path)
+
+
+def list_exact(path: bytes) -> None:
+    """Do what ``list_folder`` does, for the folder that is at just this path."""
+    _list(exact.open_listed(path), path)
+
+
+def resolve(path: bytes) -> None:
+    """Write one JSON line with the ``path`` that ``path`` leads to, all links followed."""
+    sys.stdout.write(json.dumps({"path": os.fsdecode(exact.resolve(path))}) + "\n")
 
 
 def make_folder(path: bytes, mode: int) -> None:
@@ -107,10 +114,22 @@ def remove(path: bytes) -> None:
         os.unlink(path)
 
 
-def _say(path: bytes, status: os.stat_result) -> None:
+def _list(folder: int, path: bytes) -> None:
+    with os.scandir(folder) as entries:
+        listed: list[os.DirEntry[str]] = []
+        for entry in entries:
+            if len(listed) == _LISTING_LIMIT:
+                raise OSError(0, f"more than {_LISTING_LIMIT} entries", path)
+            listed.append(entry)
+    for entry in sorted(listed, key=lambda entry: os.fsencode(entry.name)):
+        with contextlib.suppress(FileNotFoundError):  # deleted meanwhile: no entry of it any more
+            _say(entry.name, entry.stat(follow_symlinks=False), folder)
+
+
+def _say(name: str, status: os.stat_result, folder: int | None = None) -> None:
     kind = _KINDS.get(stat.S_IFMT(status.st_mode), "unknown")
     entry = {
-        "name": os.fsdecode(os.path.basename(path)),
+        "name": os.path.basename(name),
         "kind": kind,
         "size": status.st_size,
         "mode": stat.S_IMODE(status.st_mode),
@@ -118,7 +137,7 @@ def _say(path: bytes, status: os.stat_result) -> None:
         "uid": status.st_uid,
     }
     if kind == "symlink":
-        entry["target"] = os.fsdecode(os.readlink(path))
+        entry["target"] = os.readlink(name, dir_fd=folder)
     sys.stdout.write(json.dumps(entry) + "\n")
 
 
@@ -129,11 +148,10 @@ _ACTIONS: dict[str, Callable[..., None]] = {
     "list": list_folder,
     "make-folder": make_folder,
     "remove": remove,
+    "resolve": resolve,
+    "read-exact": exact.copy_out,
+    "write-exact": exact.replace,
+    "list-exact": list_exact,
+    "search": search.search,
 }
-_WITH_MODE = {"write", "make-folder"}
-
-
-def _write_all(fd: int, chunk: bytes) -> None:
-    view = memoryview(chunk)
-    while view:
-        view = view[os.write(fd, view) :]
+_WITH_MODE = {"write", "make-folder", "write-exact"}

@@ -46,11 +46,17 @@ async def converse(
     return outcome
 
 
-async def collect(process: Process, stdin: bytes, *, limit: int | None = None) -> ExecResult:
+async def collect(
+    process: Process,
+    stdin: bytes,
+    *,
+    limit: int | None = None,
+    give: Callable[[bytes], Awaitable[None]] | None = None,
+) -> ExecResult:
     """Give ``stdin``, take all output, and return it with how the process ended.
 
-    Raises ``OverflowError`` when standard output is more than ``limit`` bytes. The process is over
-    when this returns or raises.
+    With ``give`` standard output goes there in place of the result. Raises ``OverflowError`` when
+    it is more than ``limit`` bytes. The process is over when this returns or raises.
     """
     output, errors = bytearray(), bytearray()
 
@@ -70,7 +76,7 @@ async def collect(process: Process, stdin: bytes, *, limit: int | None = None) -
         errors.extend(chunk)
 
     try:
-        outcome = await converse(process, keep_output, keep_error, feed)
+        outcome = await converse(process, give or keep_output, keep_error, feed)
     finally:
         process.stop(None)
     return ExecResult(outcome, bytes(output), bytes(errors))

@@ -11,7 +11,7 @@ from stockade.sandbox.calls import printable
 from stockade.sandbox.converse import collect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from stockade.sandbox.process import Process
 
@@ -35,6 +35,9 @@ class FileStatus:
     modified: float
     uid: int
     target: str = ""
+
+
+_Entries = list[FileStatus]  # in the class below, `list` is a method
 
 
 class Files:
@@ -71,14 +74,75 @@ class Files:
         """Delete the file, link or empty folder ``path``."""
         await self._run({"action": "remove", "path": path})
 
+    async def resolve(self, path: str) -> str:
+        """Return where the absolute ``path`` leads, all links followed; its end may be missing."""
+        said = _documents(await self._run({"action": "resolve", "path": path}), most=1)
+        found = said[0].get("path") if said else None
+        if not isinstance(found, str) or not found.startswith("/"):
+            raise MachineError(f"the machine broke the protocol: a path leads to {found!r:.40}")
+        return found
+
+    async def read_exact(self, path: str, *, limit: int = READ_LIMIT) -> bytes:
+        """Do what ``read`` does, for what ``resolve`` has said: no link is followed any more.
+
+        A file that has a second name (hard link) is refused, and so is all in /proc, /sys, /dev.
+        """
+        return await self._run({"action": "read-exact", "path": path}, limit=limit)
+
+    async def write_exact(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
+        """Do what ``write`` does, with the care of ``read_exact``; missing folders are made.
+
+        A file that is there already keeps its mode.
+        """
+        await self._run({"action": "write-exact", "path": path, "mode": mode}, data=content)
+
+    async def list_exact(self, path: str) -> _Entries:
+        """Do what ``list`` does, with the care of ``read_exact``."""
+        return _parse(await self._run({"action": "list-exact", "path": path}))
+
+    async def search(
+        self,
+        folder: str,
+        question: Mapping[str, Any],
+        take: Callable[[dict[str, Any]], None],
+        *,
+        limit: int = READ_LIMIT,
+    ) -> None:
+        """Look for text below ``folder``, as ``guest/search.py`` has it.
+
+        ``take`` is given each line of the answer as it comes, so that something is left of a search
+        that is cancelled; what is in the line is the machine's word.
+        """
+        rest = bytearray()
+        taken = 0
+
+        async def give(chunk: bytes) -> None:
+            nonlocal taken
+            taken += len(chunk)
+            if taken > limit:
+                raise OverflowError(f"an answer larger than {limit} bytes")
+            rest.extend(chunk)
+            *lines, last = rest.split(b"\n")
+            rest[:] = last
+            for document in _documents(b"\n".join(lines), most=len(lines)):
+                take(document)
+
+        request = {"action": "search", "path": folder}
+        await self._run(request, data=json.dumps(question).encode(), give=give)
+
     async def _run(
-        self, request: dict[str, Any], *, data: bytes = b"", limit: int = READ_LIMIT
+        self,
+        request: dict[str, Any],
+        *,
+        data: bytes = b"",
+        limit: int = READ_LIMIT,
+        give: Callable[[bytes], Awaitable[None]] | None = None,
     ) -> bytes:
         process = self._start()
         path = printable(request["path"])
         try:
             await process.start({"op": "file", **request})
-            result = await collect(process, data, limit=limit)
+            result = await collect(process, data, limit=limit, give=give)
         except OverflowError as error:
             raise RequestError(f"{path}: {error}", kind="EFBIG") from None
         finally:
@@ -95,6 +159,17 @@ def _failure(path: str, said: bytes, reason: str) -> RequestError:
     except (ValueError, KeyError, TypeError, RecursionError):
         kind, message = "EIO", reason or printable(said.decode(errors="replace").strip())
     return RequestError(f"{path}: {message}", kind=kind)
+
+
+def _documents(lines: bytes, *, most: int) -> list[dict[str, Any]]:
+    """The ``most`` JSON objects that there are at most, one on each line."""
+    try:
+        found = [json.loads(line) for line in lines.splitlines() if line]
+    except (ValueError, RecursionError) as error:
+        raise MachineError(f"the machine broke the protocol: {printable(error, 200)}") from None
+    if len(found) > most or not all(isinstance(one, dict) for one in found):
+        raise MachineError("the machine broke the protocol: an answer is no object")
+    return found
 
 
 def _parse(lines: bytes) -> list[FileStatus]:

@@ -10,7 +10,7 @@ from stockade.model.action import Action
 from stockade.model.verdict import Verdict
 
 if TYPE_CHECKING:
-    from stockade.model.outcome import ExecResult
+    from stockade.model.outcome import ExecResult, Outcome
 
 Submit = Callable[[Action], Awaitable[Verdict]]
 """The gate, as tools see it."""
@@ -19,8 +19,92 @@ Progress = Callable[[float, str], Awaitable[None]]
 """Told now and then, with seconds since the call's start and a few words."""
 
 
+class Input(Protocol):
+    """A program's standard input."""
+
+    async def send(self, data: bytes) -> None:
+        """Wait until all is on its way; ``BrokenPipeError`` if nobody reads any more."""
+        ...
+
+    def end(self) -> None:
+        """Say that this was all."""
+        ...
+
+
+class Process(Protocol):
+    """A program that runs in the machine; see ``stockade.sandbox.process.Process``."""
+
+    @property
+    def stdin(self) -> Input:
+        """Its standard input."""
+        ...
+
+    async def read_stdout(self) -> bytes:
+        """The next bytes of standard output, or none after the last."""
+        ...
+
+    async def read_stderr(self) -> bytes:
+        """The next bytes of standard error, or none after the last."""
+        ...
+
+    async def wait(self) -> Outcome:
+        """Wait for its end; its output must be read meanwhile."""
+        ...
+
+    def stop(self, limit: None) -> None:
+        """End it, and all that it has started."""
+        ...
+
+
+class File(Protocol):
+    """An entry of a folder: its name, what kind of file it is, and its size in bytes."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def kind(self) -> str: ...  # noqa: D102
+    @property
+    def size(self) -> int: ...  # noqa: D102
+
+
+class Files(Protocol):
+    """The machine's files; see ``stockade.sandbox.files.Files``."""
+
+    async def resolve(self, path: str) -> str:
+        """Where ``path`` leads."""
+        ...
+
+    async def read_exact(self, path: str, *, limit: int) -> bytes:
+        """The content of a file; as all of these, no link is followed."""
+        ...
+
+    async def write_exact(self, path: str, content: bytes) -> None:
+        """Replace a file, whole or not at all."""
+        ...
+
+    async def list_exact(self, path: str) -> Sequence[File]:
+        """The entries of a folder."""
+        ...
+
+    async def search(
+        self,
+        folder: str,
+        question: Mapping[str, Any],
+        take: Callable[[dict[str, Any]], None],
+        *,
+        limit: int,
+    ) -> None:
+        """Give each line of the answer to ``take``."""
+        ...
+
+
 class Machine(Protocol):
     """The session's machine, as far as tools use it; ``stockade.sandbox.Sandbox`` is one."""
+
+    @property
+    def files(self) -> Files:
+        """Its files, as its user may read and write them."""
+        ...
 
     async def exec(
         self,
@@ -31,6 +115,16 @@ class Machine(Protocol):
         cwd: str | None = None,
     ) -> ExecResult:
         """Run a program to its end."""
+        ...
+
+    async def start(
+        self,
+        argv: Sequence[str | bytes],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+    ) -> Process:
+        """Start a program; its streams are the caller's to serve."""
         ...
 
 

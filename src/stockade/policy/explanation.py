@@ -1,0 +1,29 @@
+"""Why an action got its verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stockade.model.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """A rule that could have granted an action: what it allows, and what stood against it."""
+
+    rule: str
+    allows: str
+    lacks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A verdict with all rules that had a say, by their ids, and the grants that came nearest."""
+
+    verdict: Verdict
+    granted: tuple[str, ...] = ()
+    forbade: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
+    nearest: tuple[Nearest, ...] = ()

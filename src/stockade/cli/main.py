@@ -21,6 +21,7 @@ COMMANDS = {
     "checkpoint": "Take, list and remove checkpoints, to which machines can go back.",
     "rollback": "Go back to a checkpoint.",
     "image": "Build, list and remove guest images.",
+    "mcp": "Serve the tools of a profile to an agent, by MCP.",
     "template": "List and remove templates, the booted machines that others are copies of.",
     "doctor": "Say which walls can be used here, and what is missing.",
 }

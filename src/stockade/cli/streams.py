@@ -23,7 +23,10 @@ _CHUNK = 1 << 16
 
 
 class InheritedStreams:
-    """Standard input, output and error of this process."""
+    """Standard input, output and error of this process; ``output`` is another file for output."""
+
+    def __init__(self, *, output: int = 1) -> None:
+        self._output = output
 
     async def input(self) -> AsyncIterator[bytes]:
         """Yield standard input until its end."""
@@ -44,7 +47,7 @@ class InheritedStreams:
 
     async def give_output(self, chunk: bytes) -> None:
         """Write to standard output."""
-        await _give(1, "output", chunk)
+        await _give(self._output, "output", chunk)
 
     async def give_error(self, chunk: bytes) -> None:
         """Write to standard error."""
@@ -55,6 +58,7 @@ class CollectedStreams(InheritedStreams):
     """Standard input of this process; output kept, for one JSON document at the end."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.output, self.error = bytearray(), bytearray()
 
     async def give_output(self, chunk: bytes) -> None:

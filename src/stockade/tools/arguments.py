@@ -32,11 +32,13 @@ def complete(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[st
 
 def _explain(error: ValidationError) -> str:
     """Say it shortly: jsonschema's own words hold the whole value, however long that is."""
-    where, value = place(error.absolute_path) or "the arguments", error.instance
+    where = place(error.absolute_path) or "the arguments"
+    value: Any = error.instance
     rule: Any = error.validator_value
+    declared: Any = error.schema
     match error.validator:
         case "additionalProperties":
-            known = list(error.schema["properties"])
+            known = list(declared["properties"])
             name = min(set(value) - set(known))
             takes = ", ".join(known) or "no argument"
             text = f"unknown argument {quote(name)}{did_you_mean(name, known)} (it takes {takes})"

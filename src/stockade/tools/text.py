@@ -29,6 +29,12 @@ class Clip:
             self._tail_size -= len(self._tail.popleft())
 
     @property
+    def head(self) -> str:
+        """The first bytes without a gap: all of them if no more than ``most`` came."""
+        whole = self.size <= self._room + self._tail_most
+        return decode(bytes(self._head) + (b"".join(self._tail) if whole else b""))
+
+    @property
     def text(self) -> str:
         """What was kept, with a mark where something is missing."""
         tail = b"".join(self._tail)

@@ -29,7 +29,8 @@ class Call:
     """One call that the gate has allowed.
 
     ``paths`` is where the arguments that are paths lead; only these may be opened. ``timeout`` is
-    in seconds, ``output`` in bytes.
+    in seconds and ends at ``deadline`` (``anyio.current_time``); ``output`` is in bytes, and holds
+    for the text and for the data of the result each.
     """
 
     machine: Machine
@@ -37,6 +38,7 @@ class Call:
     paths: Mapping[str, str]
     grant: ToolGrant
     timeout: float
+    deadline: float
     output: int
     progress: Progress | None = None
 

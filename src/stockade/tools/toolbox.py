@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from stockade.model.verdict import Verdict
     from stockade.tools.base import Description, Machine, Progress, Submit
 
+_GRACE = 5.0
+"""Seconds beyond its time in which a tool may still tell what it has got."""
+
 
 class Toolbox:
     """Stockade's own tools for one machine, as far as ``profile`` grants them.
@@ -68,10 +71,11 @@ class Toolbox:
                 action.paths,
                 grant,
                 timeout=timeout,
+                deadline=anyio.current_time() + timeout,
                 output=grant.output or tool.output,
                 progress=progress,
             )
-            with anyio.fail_after(timeout):
+            with anyio.fail_after(timeout + _GRACE):
                 return await tool.run(call)
         except TimeoutError:
             why = f"not done within {format_duration(timeout)}, and was ended"

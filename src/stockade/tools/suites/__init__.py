@@ -1,0 +1,1 @@
+"""Test suites of agents' projects: which framework they are of, and what its report says."""

@@ -11,10 +11,9 @@ import anyio
 
 from stockade import __version__
 from stockade.cli.messages import say
-from stockade.cli.profiles import build_profile
+from stockade.cli.profiles import build_profile, read_cedar
 from stockade.cli.streams import InheritedStreams
-from stockade.model.errors import ProfileError, UsageError
-from stockade.policy.document import MAX_BYTES, read_profile
+from stockade.model.errors import UsageError
 from stockade.sandbox.paths import runtime_dir
 from stockade.tool_session import ToolSession, open_session
 from stockade.tools.mcp.pins import pins_path, read_pins
@@ -22,7 +21,6 @@ from stockade.tools.mcp.server import build_server
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Mapping
 
     from mcp.server.lowlevel import Server
 
@@ -43,7 +41,7 @@ def run(arguments: Namespace) -> int:
 async def _serve(profile: Profile, arguments: Namespace) -> None:
     async with open_session(
         profile,
-        cedar=_cedar(Path(arguments.profile)),
+        cedar=read_cedar(arguments),
         pins=read_pins(pins_path(Path(arguments.profile))) if profile.mcp else {},
         enforce=not arguments.audit_only,
         notice=say,
@@ -63,17 +61,6 @@ async def _serve(profile: Profile, arguments: Namespace) -> None:
             await _serve_streams(server)
         else:
             await _serve_http(server, arguments.http, session)
-
-
-def _cedar(profile: Path) -> Mapping[str, str]:
-    def read(path: Path) -> bytes:
-        try:
-            with path.open("rb") as file:
-                return file.read(MAX_BYTES + 1)
-        except OSError as error:
-            raise ProfileError(f"cannot read {str(path)!r}: {error.strerror}") from None
-
-    return read_profile(profile, read).policies
 
 
 async def _serve_streams(server: Server[Any]) -> None:

@@ -116,10 +116,10 @@ class Gateway:
         blocked = await self._blocked(server, tool)
         verdict = await self._ask(name, arguments)
         if not verdict.allowed:
-            return Result(f"denied: {verdict.reason}. {verdict.hint}".strip(), failed=True)
+            return Result(_refusal(name, verdict), failed=True)
         if blocked or pinned is None:
             # Also where a session only audits: what nobody has read is never passed on.
-            return Result(f"blocked: {name} {blocked}. {_ACCEPT}", failed=True)
+            return Result(f"{name} was refused: it {blocked}. {_ACCEPT}", failed=True)
         return await self._pass_on(server, pinned, arguments, grant, progress)
 
     async def check(self, action: Action) -> Verdict | None:
@@ -235,6 +235,10 @@ def _describe(server: str, definition: Definition) -> Description:
         result=weaker if isinstance(weaker, dict) else None,
         hints=parts["annotations"],
     )
+
+
+def _refusal(name: str, verdict: Verdict) -> str:
+    return f"{name} was refused: {verdict.reason} (rule {verdict.rule}). {verdict.hint}".strip()
 
 
 def _misfit(definition: Definition, arguments: Mapping[str, Any]) -> str:

@@ -23,6 +23,7 @@ COMMANDS = {
     "image": "Build, list and remove guest images.",
     "mcp": "Serve the tools of a profile to an agent, by MCP.",
     "template": "List and remove templates, the booted machines that others are copies of.",
+    "policy": "Check, explain, compare and learn profiles.",
     "doctor": "Say which walls can be used here, and what is missing.",
 }
 # Objects made before Python looks for garbage among them. Importing makes sixty thousand and no

@@ -13,5 +13,9 @@ def complain(message: str, hint: str = "") -> None:
 
 def say(message: str) -> None:
     """Print one line, each unprintable character replaced: it may come from inside the wall."""
-    safe = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in message)
-    print(f"stockade: {safe}", file=sys.stderr, flush=True)
+    print(f"stockade: {printable(message)}", file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    """Replace each character that is not to be shown, also the ends of lines."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -1,4 +1,4 @@
-"""The profile that the options of a command line add up to."""
+"""Profiles from files, and the profile that the options of a command line add up to."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING
 
 from stockade.model.errors import ProfileError, UsageError
 from stockade.model.profile import FileGrant, Profile
+from stockade.model.wording import quote
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from stockade.model.limits import Limits
+    from stockade.policy.document import Parsed
+    from stockade.policy.engine import Policy
 
 
 def build_profile(options: Namespace) -> Profile:
     """Read the profile, if one is named, and lay the options of the command line over it."""
-    base = _read(Path(options.profile)) if options.profile is not None else Profile()
+    base = read(Path(options.profile)).profile if options.profile is not None else Profile()
     return base.amend(
         image=options.image,
         files=[FileGrant.parse(text) for text in options.file or ()],
@@ -25,15 +28,36 @@ def build_profile(options: Namespace) -> Profile:
     )
 
 
-def _read(path: Path) -> Profile:
-    from stockade.policy.document import MAX_BYTES, parse_profile
+def read_cedar(options: Namespace) -> dict[str, str]:
+    """The texts of the Cedar files that belong to the profile that is named, by their paths."""
+    if options.profile is None:
+        return {}
+    return dict(read(Path(options.profile)).policies)
+
+
+def read(path: Path) -> Parsed:
+    """Read a profile with the files it names, each problem with its line in the error."""
+    from stockade.policy.document import read_profile
+
+    return read_profile(path, _bytes, base=path.absolute().parent)
+
+
+def compiled(parsed: Parsed) -> Policy:
+    """Make a policy of a profile that was read."""
+    from stockade.policy.engine import compile_profile
+
+    return compile_profile(parsed.profile, cedar=parsed.policies, source=parsed.source)
+
+
+def _bytes(path: Path) -> bytes:
+    from stockade.policy.document import MAX_BYTES
 
     try:
         with path.open("rb") as file:
-            text = file.read(MAX_BYTES + 1)
+            return file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise ProfileError(f"cannot read profile {str(path)!r}: {error.strerror}") from None
-    return parse_profile(text, source=str(path), base=path.absolute().parent)
+        message = f"cannot read profile {quote(str(path))}: {error.strerror}"
+        raise ProfileError(message) from None
 
 
 def _limits(base: Limits, changes: list[str], timeout: str | None) -> Limits:

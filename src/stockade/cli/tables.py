@@ -6,13 +6,15 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from stockade.cli.messages import printable
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print ``rows`` under ``headings`` on standard output."""
-    safe = [[_printable(cell) for cell in row] for row in rows]
+    safe = [[printable(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         widths = [max(map(len, column)) for column in zip(headings, *safe, strict=True)]
         for row in (headings, *safe):
@@ -32,7 +34,3 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def show_time(seconds: float) -> str:
     """A moment, in seconds since the epoch, to the minute."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -1,7 +1,6 @@
 """What one agent may do, as a value.
 
-Only what this version enforces is here. A key of a later version is an error rather than a promise
-that nothing keeps.
+A section that no part of this version serves grants nothing: there is no door to go through.
 """
 
 from __future__ import annotations
@@ -18,16 +17,19 @@ from pydantic import (
     Field,
     ValidationError,
     ValidationInfo,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from stockade.model.approvals import ApprovalRule
+from stockade.model.conflicts import conflicts
 from stockade.model.credentials import Credential
 from stockade.model.errors import UsageError
 from stockade.model.limits import Limits
 from stockade.model.network import NetworkGrant
 from stockade.model.spending import Budget, ModelGrant
 from stockade.model.tools import MAX_TOOLS, ToolGrant, ToolServer
+from stockade.model.variables import VariableName, VariableText
 from stockade.model.wording import did_you_mean, explain, place, quote
 
 if TYPE_CHECKING:
@@ -63,13 +65,6 @@ def _relative_to(info: ValidationInfo, path: str) -> Path:
     return Path(path) if base is None else Path(base, path)
 
 
-def _encodable(text: str) -> str:
-    # A lone surrogate is legal in a Python string and cannot be sent anywhere.
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError(f"{quote(text)} is not valid Unicode text")
-    return text
-
-
 def _host_path(value: object, info: ValidationInfo) -> Path:
     if not isinstance(value, str | Path):
         raise ValueError(f"must be the path of a file or folder, not {quote(value)}")  # noqa: TRY004 - pydantic reports ValueError only
@@ -85,6 +80,10 @@ def _host_path(value: object, info: ValidationInfo) -> Path:
         # Only a shell knows who "~" is; here it would quietly name a folder called "~".
         raise ValueError(f"'~' is not expanded in {quote(text)}; write the whole path")
     return _relative_to(info, text)
+
+
+HostPath = Annotated[Path, BeforeValidator(_host_path)]
+"""A path on the host; one that is relative is taken from the profile's folder."""
 
 
 def _guest_path(text: str) -> str:
@@ -111,7 +110,7 @@ class FileGrant(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    host: Annotated[Path, BeforeValidator(_host_path)] = Field(
+    host: HostPath = Field(
         description="File or folder on the host; relative paths start at the profile's folder."
     )
     guest: Annotated[str, AfterValidator(_guest_path)] = Field(
@@ -195,9 +194,6 @@ def _outer_first(files: tuple[FileGrant, ...]) -> tuple[FileGrant, ...]:
 def _environment(env: dict[str, str]) -> dict[str, str]:
     if len(env) > MAX_VARIABLES:
         raise ValueError(f"must have at most {MAX_VARIABLES} variables, not {len(env)}")
-    for name, value in env.items():
-        if "\0" in value:
-            raise PydanticCustomError("nul", "must not contain a NUL character", {"index": name})
     if sum(len(name) + len(value.encode()) + 2 for name, value in env.items()) > MAX_ENVIRONMENT:
         raise ValueError(f"must have at most {MAX_ENVIRONMENT // 1024}KiB all together")
     return env
@@ -224,9 +220,7 @@ def _version(value: object) -> object:
     return value
 
 
-_Text = Annotated[str, AfterValidator(_encodable)]
 _Key = Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9_-]{0,62}$")]
-_VariableName = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$", max_length=255)]
 
 
 class Profile(BaseModel):
@@ -257,7 +251,7 @@ class Profile(BaseModel):
         max_length=MAX_FILES,
         description="Host files to copy in; one may be nested in another, two never share a path.",
     )
-    env: Annotated[dict[_VariableName, _Text], AfterValidator(_environment)] = Field(
+    env: Annotated[dict[VariableName, VariableText], AfterValidator(_environment)] = Field(
         default={}, description="Environment variables; nothing else of the host's is passed on."
     )
     network: Annotated[tuple[NetworkGrant, ...], Field(max_length=MAX_RULES)] = Field(
@@ -279,9 +273,19 @@ class Profile(BaseModel):
     approvals: Annotated[tuple[ApprovalRule, ...], Field(max_length=256)] = Field(
         default=(), description="Actions that a person is asked about first."
     )
-    policies: Annotated[tuple[Path, ...], Field(max_length=16)] = Field(
+    policies: Annotated[tuple[HostPath, ...], Field(max_length=16)] = Field(
         default=(), description="Cedar files whose rules hold beside those of this profile."
     )
+
+    @model_validator(mode="after")
+    def _without_conflicts(self) -> Self:
+        # What extends another profile makes sense only together with it.
+        if getattr(self, "extends", None) is None and (found := list(conflicts(self))):
+            # One error for all of them; a reader of documents takes them apart.
+            raise PydanticCustomError(
+                "conflicts", "{message}", {"message": str(found[0]), "conflicts": found}
+            )
+        return self
 
     def amend(
         self,
@@ -302,4 +306,5 @@ class Profile(BaseModel):
             return self.model_validate({**dict(self), **changes})
         except ValidationError as error:
             first = error.errors()[0]
-            raise UsageError(f"{place(first['loc'])}: {explain(first)}") from None
+            where = place(first["loc"])
+            raise UsageError(f"{where}: {explain(first)}" if where else explain(first)) from None

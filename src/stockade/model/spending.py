@@ -4,9 +4,31 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-_Name = Annotated[str, Field(min_length=1, max_length=256)]
+from stockade.model.wording import quote
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable() or " " in text:
+        raise ValueError(f"{quote(text)} must contain printable characters only, and no space")
+    return text
+
+
+def _provider(text: str) -> str:
+    if "/" in text or "*" in text or text != text.lower():
+        raise ValueError(f"{quote(text)} is not a provider; write one in small letters")
+    return text
+
+
+def _dollars(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_USD:
+        raise ValueError(f"must be a number above 0, at most {MAX_USD}, not {quote(value)}")
+    return value
+
+
+MAX_USD = 1_000_000
+_Name = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_printable)]
 
 
 class ModelGrant(BaseModel):
@@ -14,7 +36,9 @@ class ModelGrant(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    provider: _Name = Field(description="Such as anthropic or openai.")
+    provider: Annotated[_Name, AfterValidator(_provider)] = Field(
+        description="Such as anthropic or openai."
+    )
     models: Annotated[tuple[_Name, ...], Field(min_length=1, max_length=256)] = Field(
         description="Names; `*` stands for any characters."
     )
@@ -28,7 +52,7 @@ class Budget(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    usd: Annotated[float, Field(strict=False, gt=0, le=1_000_000)] | None = Field(
+    usd: Annotated[float, Field(gt=0, le=MAX_USD), BeforeValidator(_dollars)] | None = Field(
         default=None, description="US dollars."
     )
     tokens: Annotated[int, Field(strict=True, ge=1, le=10**12)] | None = Field(

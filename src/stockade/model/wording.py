@@ -69,6 +69,13 @@ def explain(detail: ErrorDetails) -> str:
         "dict_type": "must be a mapping of names to values",
         "tuple_type": "must be a list",
         "int_type": "must be a whole number",
+        "greater_than": f"must be more than {context.get('gt')}",
+        "greater_than_equal": f"must be at least {context.get('ge')}",
+        "less_than_equal": f"must be at most {context.get('le')}",
+        "bool_type": "must be true or false",
+        "bool_parsing": "must be true or false",
+        "too_short": f"must have at least {context.get('min_length')}",
+        "string_too_short": f"must have at least {context.get('min_length')} characters",
         "literal_error": f"must be {context.get('expected')}",
         "enum": f"must be {context.get('expected')}",
         "too_long": f"must have at most {context.get('max_length')} entries",
@@ -79,4 +86,4 @@ def explain(detail: ErrorDetails) -> str:
         return detail["msg"]
     if kind == "string_type" and isinstance(value, bool | int | float):
         return f"{wanted}, not {quote(value)}; write it in quotes"
-    return wanted if kind == "too_long" else f"{wanted}, not {quote(value)}"
+    return wanted if kind in {"too_long", "too_short"} else f"{wanted}, not {quote(value)}"

@@ -35,12 +35,16 @@ _TRUTH = {"true": True, "false": False}
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One thing wrong with a document, in one line; lines and columns count from 1."""
+    """One thing wrong with a document, in one line; lines and columns count from 1.
+
+    ``rule`` is the kind of problem, one of ``policy.lint.RULES``.
+    """
 
     line: int
     column: int
     message: str
     hint: str = ""
+    rule: str = "yaml"
 
 
 @dataclass(slots=True)

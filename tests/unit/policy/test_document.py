@@ -14,7 +14,6 @@ from stockade.model.profile import Access, Profile, WallKind
 from stockade.model.quantities import MIB
 from stockade.policy.document import (
     MAX_BYTES,
-    NOT_YET_ENFORCED,
     ProfileDocumentError,
     parse_profile,
 )
@@ -84,16 +83,6 @@ def test_an_unknown_key_names_its_line_and_the_nearest_valid_key() -> None:
     ]
 
 
-@pytest.mark.parametrize("section", sorted(NOT_YET_ENFORCED))
-def test_a_section_that_nothing_enforces_is_refused_and_says_so(section: str) -> None:
-    error = _refusal(f"version: 1\n{section}: {{}}\n")
-    assert str(error) == (
-        f"codefix.yaml:2: '{section}' is not enforced by this version of Stockade, "
-        "so a profile cannot use it"
-    )
-    assert error.hint.startswith("Remove it; in this version")
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -159,12 +148,12 @@ def test_what_is_wrong_is_said_with_its_line(text: str | bytes, message: str) ->
 
 def test_all_problems_are_reported_at_once_in_order() -> None:
     error = _refusal(
-        "nam: x\nlimits: {cpus: 0, memory: 010}\nenv: {A: no}\nversion: 2\nnetwork: []"
+        "nam: x\nlimits: {cpus: 0, memory: 010}\nenv: {A: no}\nversion: 2\nnetwork: {}"
     )
     assert [problem.line for problem in error.problems] == [1, 2, 2, 3, 4, 5]
     assert str(error).startswith("codefix.yaml:1: unknown key 'nam'")
     assert "line 3: 'no' means true or false" in error.hint
-    assert "line 5: 'network' is not enforced" in error.hint
+    assert "line 5: network: must be a list" in error.hint
     assert error.hint.isprintable()
 
 

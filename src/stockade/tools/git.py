@@ -80,7 +80,8 @@ async def git(
 
     ``nothing`` is a further exit code that is no failure.
     """
-    options = [f"-c{name}={value}" for name, value in {**_SETTINGS, **(settings or {})}.items()]
+    chosen = {**_SETTINGS, **(settings or {})}
+    options = [word for name, value in chosen.items() for word in ("-c", f"{name}={value}")]
     argv = ["git", "--no-pager", "--literal-pathspecs", *options, *arguments]
     output, errors = Clip(most or call.output), Clip(4096)
     outcome = await run(call, argv, output.add, errors.add, env={**_ENVIRONMENT, **(env or {})})

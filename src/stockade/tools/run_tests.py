@@ -107,7 +107,10 @@ async def _run(call: Call, how: Suite, output: Clip) -> Outcome | None:
             output.add(chunk)
         how.reader.error(chunk)
 
-    outcome = await run_program(call, how.argv, take_output, take_error, env=how.env)
+    def words() -> str:
+        return f"{how.framework}: {_counted(how.reader.report) or 'no test has ended yet'}"
+
+    outcome = await run_program(call, how.argv, take_output, take_error, env=how.env, words=words)
     how.reader.end()
     return outcome
 
@@ -158,14 +161,15 @@ def _result(call: Call, how: Suite, outcome: Outcome | None, output: Clip) -> Re
     # Tests that fail make an exit code other than 0; without one of them something else did.
     broken = bool(reason) or (code != 0 and not bad)
     text = _text(how, report, failures, data)
-    return Result(text + (f"\n--- output\n{output.text}" if broken or bad else ""), data, broken)
+    return Result(text + (f"\n--- output\n{output.text}" if broken else ""), data, broken)
+
+
+def _counted(report: Report) -> str:
+    return ", ".join(f"{report.counts[one]} {one}" for one in OUTCOMES if report.counts[one])
 
 
 def _text(how: Suite, report: Report, failures: list[Failure], data: dict[str, Any]) -> str:
-    total = sum(report.counts.values())
-    counted = ", ".join(f"{report.counts[one]} {one}" for one in OUTCOMES if report.counts[one])
-    if not total:
-        counted = f"no test was counted, exit code {data['exit_code']}"
+    counted = _counted(report) or f"no test was counted, exit code {data['exit_code']}"
     lines = [f"{how.framework}: {counted} in {data['seconds']:.1f} s"]
     if data["reason"]:
         lines.append(f"it did not come to its end: {data['reason']}")

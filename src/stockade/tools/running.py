@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from stockade.model.outcome import Outcome
-    from stockade.tools.base import Process
+    from stockade.tools.base import Process, Progress
     from stockade.tools.tool import Call
 
 _TICK = 1.0  # seconds between two words on how it goes
@@ -25,16 +25,18 @@ async def run(
     take_error: Callable[[bytes], None],
     *,
     env: Mapping[str, str] | None = None,
+    words: Callable[[], str] | None = None,
 ) -> Outcome | None:
     """Run a program without input to its end; None if it was ended for the time of ``call``.
 
-    It has ended when this returns, is cancelled or raises.
+    It has ended when this returns, is cancelled or raises. ``words`` are what its progress is told
+    with; by itself the last line that it has said.
     """
     outcome: Outcome | None = None
     with anyio.move_on_at(call.deadline):
         process = await call.machine.start(argv, env=env)
         try:
-            outcome = await _serve(call, process, take_output, take_error)
+            outcome = await _serve(call, process, take_output, take_error, words)
         finally:
             process.stop(None)
     return outcome
@@ -45,6 +47,7 @@ async def _serve(
     process: Process,
     take_output: Callable[[bytes], None],
     take_error: Callable[[bytes], None],
+    words: Callable[[], str] | None,
 ) -> Outcome:
     process.stdin.end()
     last = _LastLine()
@@ -56,7 +59,7 @@ async def _serve(
 
     async with anyio.create_task_group() as beside:
         if call.progress:
-            beside.start_soon(_tell, call, last)
+            beside.start_soon(_tell, call.progress, words or last.text)
         async with anyio.create_task_group() as outputs:
             outputs.start_soon(drain, process.read_stdout, take_output)
             outputs.start_soon(drain, process.read_stderr, take_error)
@@ -65,11 +68,10 @@ async def _serve(
     return outcome
 
 
-async def _tell(call: Call, last: _LastLine) -> None:
+async def _tell(progress: Progress, words: Callable[[], str]) -> None:
     begun = anyio.current_time()
-    assert call.progress is not None  # noqa: S101 - for the type checker
     while True:
-        await call.progress(anyio.current_time() - begun, last.text)
+        await progress(anyio.current_time() - begun, words())
         await anyio.sleep(_TICK)
 
 
@@ -82,7 +84,6 @@ class _LastLine:
     def add(self, chunk: bytes) -> None:
         self._tail = (self._tail + chunk[-1000:])[-1000:]
 
-    @property
     def text(self) -> str:
         lines = self._tail.decode(errors="replace").strip().split("\n")
         return one_line(lines[-1], 200)

@@ -90,7 +90,9 @@ def suite(framework: str, project: Project, targets: Sequence[str], only: str) -
 
 
 def _pytest(_project: Project, targets: Sequence[str], only: str) -> Suite:
-    options = ["-p", "no:cacheprovider", "--color=no", *(["-k", only] if only else [])]
+    # What is cached would change the workspace, or fail as it may not.
+    options = ["-p", "no:cacheprovider", "--color=no", "--continue-on-collection-errors"]
+    options += ["-k", only] if only else []
     argv = ["python3", "-c", _inside("pytest_reporter.py"), *options, *targets]
     return Suite("pytest", argv, EventReader(), _PYTHON_ENV, reported=True)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import traceback
 import unittest
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 _HERE = Path.cwd()  # as tests may go elsewhere
+_FRAME = re.compile(r'^ +File "(.+)", line (\d{1,9})', re.MULTILINE)
 
 
 class Result(unittest.TextTestResult):
@@ -27,8 +29,9 @@ class Result(unittest.TextTestResult):
         """Write one event, as a whole."""
         event = {"outcome": outcome, "test": test.id(), "message": message}
         if error is not None:
-            file, line = _place(error)
-            event |= {"file": file, "line": line, "message": _message(error)}
+            message = _message(error)
+            file, line = _place(error, message)
+            event |= {"file": file, "line": line, "message": message}
         data = json.dumps(event).encode() + b"\n"
         while data:
             data = data[os.write(self.report_fd, data) :]
@@ -64,17 +67,18 @@ class Result(unittest.TextTestResult):
         self.say("failed", test, message="passed, and was expected to fail")
 
 
-def _place(error: Any) -> tuple[str, int]:
-    """The innermost frame of the project's own."""
-    for frame in reversed(traceback.extract_tb(error[2])):
-        path = Path(frame.filename)
-        if path.is_relative_to(_HERE):
-            return str(path.relative_to(_HERE)), frame.lineno or 0
+def _place(error: Any, message: str) -> tuple[str, int]:
+    """The innermost frame of the project's own; of what cannot be imported only text is left."""
+    frames = [(frame.filename, frame.lineno or 0) for frame in traceback.extract_tb(error[2])]
+    frames += [(file, int(line)) for file, line in _FRAME.findall(message)]
+    for file, line in reversed(frames):
+        if Path(file).is_relative_to(_HERE):
+            return str(Path(file).relative_to(_HERE)), line
     return "", 0
 
 
 def _message(error: Any) -> str:
-    return "".join(traceback.format_exception_only(error[0], error[1])).strip()[:4000]
+    return "".join(traceback.format_exception_only(error[0], error[1])).strip()[-4000:]
 
 
 def main() -> int:

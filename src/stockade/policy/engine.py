@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from stockade.model.errors import ProfileError
 from stockade.model.verdict import Effect, Verdict
 from stockade.model.wording import quote
-from stockade.policy.explanation import Explanation, Nearest
-from stockade.policy.facts import Facts, facts_of
+from stockade.policy.explanation import Explanation, nearest
+from stockade.policy.facts import ACTIONS, Facts, facts_of
 from stockade.policy.filerules import FileRule, read_cedar
 from stockade.policy.networkrules import host_keys, network_rules
 from stockade.policy.otherrules import approval_rules, model_rules, run_rule
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 DEFAULT = "default"
 """The rule named where nothing grants an action."""
 _BROKEN = "Tell whoever runs this session; what was asked for is not the cause."
-_NEAREST = 5
 
 
 def compile_profile(
@@ -37,7 +36,11 @@ def compile_profile(
     ``source`` is what errors call the profile. ``ProfileError`` names the file and line of a Cedar
     rule that is wrong, or the place in the profile of what cannot be a rule.
     """
-    files = [rule for name, text in (cedar or {}).items() for rule in read_cedar(name, text)]
+    files = [
+        rule
+        for name, text in (cedar or {}).items()
+        for rule in read_cedar(name, text, profile.name)
+    ]
     rules = [
         run_rule(profile),
         *tool_rules(profile, source),
@@ -60,6 +63,7 @@ class Policy:
         self._index: dict[tuple[str, str], list[int]] = {}
         for position, rule in enumerate(rules):
             self._index.setdefault((rule.action, rule.key), []).append(position)
+        self._instead = {action: _granted_keys(rules, action) for action in ACTIONS}
         # Parsed when first asked of. Its keys are combinations that the profile itself has, one
         # for each host, wildcard, tool and provider in it; what agents ask for adds none.
         self._slices: dict[tuple[str, tuple[str, ...]], Slice] = {}
@@ -94,7 +98,7 @@ class Policy:
                 granted=_ids(grants.decided),
                 forbade=_ids(tuple(rule for rule in opposed if not asks(rule))),
                 asked=_ids(tuple(rule for rule in opposed if asks(rule))),
-                nearest=() if verdict.effect is not Effect.DENY else _nearest(part, facts),
+                nearest=() if verdict.effect is not Effect.DENY else nearest(part, facts),
             )
         except (KeyboardInterrupt, SystemExit):
             raise
@@ -110,6 +114,7 @@ class Policy:
         if not part.can_grant:
             return self._nothing_grants(facts, part)
         context = part.context(facts)
+        part = part.narrowed(context)
         answer = part.ask(facts, context)
         if answer.failed:
             return _deny(f"a rule failed on {_what(facts)}", _BROKEN)
@@ -127,7 +132,7 @@ class Policy:
             return _forbidden(forbidding[0], facts)
         approved = part.ask_approved(facts, context) if answer.decided else answer
         if approved.failed or not approved.allowed:
-            return self._nothing_grants(facts, part)
+            return self._nothing_grants(facts, self._slice(facts))
         rule = answer.decided[0]
         return Verdict(
             effect=Effect.ASK,
@@ -148,34 +153,20 @@ class Policy:
         return found
 
     def _nothing_grants(self, facts: Facts, part: Slice) -> Verdict:
-        nearest = _nearest(part, facts)
-        if not nearest:
-            return _deny(f"{_what(facts)} is not granted", self._granted_instead(facts))
-        lacks = min((near.lacks for near in nearest), key=len)
+        near = nearest(part, facts)
+        if not near:
+            return _deny(f"{_what(facts)} is not granted", self._instead[facts.action])
+        lacks = min((rule.lacks for rule in near), key=len)
         reason = "; ".join(lacks[:3])
-        hint = "; ".join(near.allows for near in nearest[:3] if near.allows)
+        hint = "; ".join(rule.allows for rule in near[:3] if rule.allows)
         return _deny(
             f"{_what(facts)} is not granted: {_line(reason)}", f"Granted: {hint}" if hint else ""
         )
 
-    def _granted_instead(self, facts: Facts) -> str:
-        keys = [
-            rule.key
-            for rule in self._rules
-            if rule.action == facts.action and rule.grants and rule.key
-        ]
-        names = list(dict.fromkeys(keys))
-        return f"Granted: {shortened(names, 8)}" if names else "The profile grants none."
 
-
-def _nearest(part: Slice, facts: Facts) -> tuple[Nearest, ...]:
-    context = part.full_context(facts)
-    found = [
-        Nearest(rule.id, rule.allows, tuple(rule.lacks(facts, context)))
-        for rule in part.rules
-        if rule.grants
-    ]
-    return tuple(sorted(found, key=lambda near: len(near.lacks))[:_NEAREST])
+def _granted_keys(rules: list[Rule], action: str) -> str:
+    keys = dict.fromkeys(r.key for r in rules if r.action == action and r.grants and r.key)
+    return f"Granted: {shortened(list(keys), 8)}" if keys else "The profile grants none."
 
 
 def _forbidden(rule: Rule | FileRule, facts: Facts) -> Verdict:

@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from stockade.model.verdict import Verdict
+    from stockade.policy.facts import Facts
+    from stockade.policy.slices import Slice
+
+MOST = 5
 
 
 @dataclass(frozen=True)
@@ -27,3 +31,14 @@ class Explanation:
     forbade: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
     nearest: tuple[Nearest, ...] = ()
+
+
+def nearest(part: Slice, facts: Facts) -> tuple[Nearest, ...]:
+    """Give the rules that came nearest to granting an action, the nearest first."""
+    context = part.full_context(facts)
+    found = [
+        Nearest(rule.id, rule.allows, tuple(rule.lacks(facts, context)))
+        for rule in part.rules
+        if rule.grants
+    ]
+    return tuple(sorted(found, key=lambda near: len(near.lacks))[:MOST])

@@ -33,6 +33,7 @@ from stockade.policy.urls import clean_method, clean_query, clean_url_path
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+ACTIONS = ("tool", "http", "connect", "lookup", "model", "run")
 MAX_PROGRAM = 4096
 _NAME = 256
 

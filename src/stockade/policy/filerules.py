@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cedarpy import PolicySet, validate_policies
+from cedarpy import PolicySet, pst, validate_policies
 
 from stockade.model.errors import ProfileError
 from stockade.model.wording import quote
@@ -35,15 +35,19 @@ class FileRule:
     reason: str
 
 
-def read_cedar(name: str, text: str) -> list[FileRule]:
-    """Read a file; ``ProfileError`` names the line where the first bad rule begins."""
+def read_cedar(name: str, text: str, agent: str) -> list[FileRule]:
+    """Read a file for ``agent``; ``ProfileError`` names the line where the first bad rule begins.
+
+    A rule that names another agent is an error: a profile that extends this one has a name of its
+    own, and a ``forbid`` must not be lost on the way.
+    """
     if len(text) > MAX_BYTES:
         raise ProfileError(f"{name}:1: larger than {MAX_BYTES // 1024}KiB")
     rules = []
     for index, (line, piece) in enumerate(_pieces(text)):
         if index >= MAX_RULES:
             raise ProfileError(f"{name}:{line}: more than {MAX_RULES} rules")
-        rules.append(_rule(f"{name}:{line}", f"cedar:{name}#policy{index}", piece))
+        rules.append(_rule(f"{name}:{line}", f"cedar:{name}#policy{index}", piece, agent))
     return rules
 
 
@@ -66,7 +70,7 @@ def _pieces(text: str) -> Iterator[tuple[int, str]]:
         yield begun, "".join(piece)
 
 
-def _rule(place: str, name: str, piece: str) -> FileRule:
+def _rule(place: str, name: str, piece: str, agent: str) -> FileRule:
     try:
         parsed = PolicySet.from_str(piece).to_pst()
     except ValueError as error:
@@ -78,6 +82,12 @@ def _rule(place: str, name: str, piece: str) -> FileRule:
     if len(parsed.static_policies) != 1:
         raise ProfileError(f"{place}: not valid Cedar: a rule is missing")
     policy = next(iter(parsed.static_policies.values()))
+    for entity in pst.entity_uids(policy):
+        if str(entity.type) == "Agent" and entity.id != agent:
+            raise ProfileError(
+                f"{place}: a rule for agent {quote(entity.id)}, which {quote(agent)} is not",
+                hint="Leave the principal open: rules hold for the profile that names the file.",
+            )
     effect = policy.annotations.get("effect")
     if effect is not None and (effect != "ask" or policy.effect != "forbid"):
         raise ProfileError(

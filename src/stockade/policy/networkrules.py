@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from stockade.model.errors import ProfileError
 from stockade.model.network import DEFAULT_PORTS, NetworkGrant, Protocol
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from stockade.policy.facts import Facts
 
 ANY_HOST = "*"
+ANY_PATH = "/**"
 _BELOW = "*."
 
 
@@ -96,6 +97,11 @@ def _requests(agent: str, place: str, key: str, grant: NetworkGrant) -> Rule:
     resource, when, uses = host_scope(key)
     port = grant.port or DEFAULT_PORTS[grant.protocol]
     scheme = grant.protocol.value
+    # Every path is below "/", so there is nothing to match.
+    globs = () if ANY_PATH in grant.paths else grant.paths
+    if globs:
+        when = [f"context.path_globs.containsAny({cedar.texts(globs)})", *when]
+        uses |= {"path_globs"}
     return Rule(
         id=place,
         action="http",
@@ -107,17 +113,16 @@ def _requests(agent: str, place: str, key: str, grant: NetworkGrant) -> Rule:
             action="http",
             resource=resource,
             when=[
-                f"context.path_globs.containsAny({cedar.texts(grant.paths)})",
+                *when,
                 f"{cedar.texts(grant.methods)}.contains(context.method)",
                 f"context.port == {port}",
                 f"context.scheme == {cedar.literal(scheme)}",
-                *when,
             ],
         ),
-        uses=uses | {"path_globs", "method", "port", "scheme"},
+        uses=uses | {"method", "port", "scheme"},
         allows=f"{shortened(grant.methods, 8)} {scheme}://{key}:{port} {shortened(grant.paths)}",
         lacks=_request_lacks(grant, port),
-        globs=grant.paths,
+        globs=globs,
     )
 
 
@@ -130,8 +135,8 @@ def _request_lacks(grant: NetworkGrant, port: int) -> Lacks:
             found.append(f"only port {port} is granted")
         if facts.context["method"] not in grant.methods:
             found.append(f"only {shortened(grant.methods, 8) or 'no method'} is granted")
-        matched = context["path_globs"]
-        if not isinstance(matched, list) or not set(grant.paths) & set(matched):
+        matched = cast("list[str]", context["path_globs"])
+        if ANY_PATH not in grant.paths and not set(grant.paths) & set(matched):
             found.append(f"only {shortened(grant.paths)} is granted")
         return found
 

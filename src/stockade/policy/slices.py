@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from stockade.policy.rules import Rule
 
+_MANY = 16
+_MOST_NARROWED = 256
 _NOBODY = Entities.from_json_str("[]")
 
 
@@ -50,6 +52,7 @@ class Slice:
         self._globs: dict[str, Callable[[str], re.Match[str] | None]] = {
             text: glob(text).match for rule in rules for text in rule.globs
         }
+        self._narrowed: dict[tuple[int, ...], Slice] = {}
         self.can_grant = any(rule.grants for rule in self._all)
 
     def context(self, facts: Facts) -> dict[str, object]:
@@ -126,6 +129,29 @@ class Slice:
         self, rules: list[Rule | FileRule]
     ) -> tuple[PolicySet, tuple[Rule | FileRule, ...]]:
         return PolicySet.from_str("\n".join(rule.cedar for rule in rules)), tuple(rules)
+
+    def narrowed(self, context: Mapping[str, object]) -> Slice:
+        """Give the rules without those of which no glob matches, where there are many.
+
+        Such a rule wants one that does, so it could not match. What was parsed is kept; as agents
+        choose the paths, no more than a bounded number.
+        """
+        matched = context.get("path_globs")
+        if len(self.rules) <= _MANY or not isinstance(matched, list):
+            return self
+        matched = frozenset(matched)
+        places = tuple(
+            place
+            for place, rule in enumerate(self.rules)
+            if not rule.globs or not matched.isdisjoint(rule.globs)
+        )
+        found = self._narrowed.get(places)
+        if found is None:
+            if len(self._narrowed) >= _MOST_NARROWED:
+                self._narrowed.clear()
+            rules = [self.rules[place] for place in places]
+            found = self._narrowed[places] = Slice(self._principal["id"], rules, self._files)
+        return found
 
     def _ask(
         self,

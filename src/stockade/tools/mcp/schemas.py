@@ -64,9 +64,7 @@ class Schema:
         return printable(f"{place}: {error.message[:300]}" if place else error.message[:300])
 
     def _weaken(self, schema: object, depth: int, inside: tuple[str, ...]) -> dict[str, Any] | bool:
-        self._nodes += 1
-        if self._nodes > MAX_NODES:
-            raise SchemaError(f"a schema of more than {MAX_NODES} parts")
+        self._take(1)
         if isinstance(schema, bool):
             return schema
         if not isinstance(schema, dict):
@@ -75,7 +73,7 @@ class Schema:
             return _ANYTHING
         made: dict[str, Any] = {}
         for key in _PLAIN & schema.keys():
-            self._nodes += _count(schema[key], MAX_NODES)
+            self._take(_count(schema[key], MAX_NODES))
             made[key] = schema[key]
         self._weaken_parts(schema, made, depth + 1, inside)
         reference = schema.get("$ref")
@@ -83,6 +81,11 @@ class Schema:
             target = self._weaken(self._resolve(reference), depth + 1, (*inside, reference))
             made.setdefault("allOf", []).append(target)
         return made
+
+    def _take(self, parts: int) -> None:
+        self._nodes += parts
+        if self._nodes > MAX_NODES:
+            raise SchemaError(f"a schema of more than {MAX_NODES} parts")
 
     def _weaken_parts(
         self, schema: dict[str, Any], made: dict[str, Any], depth: int, inside: tuple[str, ...]

@@ -154,8 +154,8 @@ def _tools(profile: Profile) -> Iterator[Finding]:
                 yield "nothing-there", path, message
         for index, command in enumerate(grant.commands or ()):
             words = shlex.split(command)
-            free = words[-1] == "**" or any("*" in word for word in words[1:])
-            if "*" in words[0] or (free and _SHELLS.fullmatch(words[0])):
+            free = any(word[0] in "*?" for word in words[1:] if word)
+            if words[0][:1] in ("*", "?") or (free and _SHELLS.fullmatch(words[0])):
                 message = f"{quote(command)} can run any other command"
                 yield "any-command", ("tools", name, "commands", index), message
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from cedarpy import Entities, PolicySet, is_authorized
 
-from _measure import distributions, in_turns, options, ratio, report
 from stockade.model.action import Connection, HttpRequest, Lookup, ModelCall, ToolCall
 from stockade.model.profile import Profile
 from stockade.policy.engine import Policy, compile_profile
@@ -19,7 +18,11 @@ from stockade.policy.engine import Policy, compile_profile
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bench._measure import distributions, in_turns, options, ratio, report
+
     from stockade.model.action import Action
+else:
+    from _measure import distributions, in_turns, options, ratio, report
 
 _CEDAR = 'forbid (principal, action == Action::"http", resource) when { context.port == 25 };'
 

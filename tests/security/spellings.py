@@ -86,7 +86,16 @@ ODD_PATHS = (
     "/?orkspace/x",
     "/workspac[e]/x",
 )
-NO_PATHS = (None, 5, True, [], ["/workspace/x"], {"path": "/workspace/x"}, 1.5, b"/workspace/x")
+NO_PATHS: tuple[object, ...] = (
+    None,
+    5,
+    True,
+    [],
+    ["/workspace/x"],
+    {"path": "/workspace/x"},
+    1.5,
+    b"/workspace/x",
+)
 
 HOSTS = (
     "evil.com",

@@ -269,34 +269,25 @@ _URLS: list[Action] = [
     *(_get("a.example.com", path) for path in ("/public", "/public/a/b", "/public/%2e%2e", "/x")),
 ]
 
+_VALUES: dict[str, tuple[object, ...]] = {
+    "limit": (
+        *(0, -1, 101, 10**30, -(10**400), 5.0, 5.5, True, False, None, "5", "", [], [5], {}),
+        *(float("nan"), float("inf"), float("-inf"), "0x5", "5 ", b"5"),
+    ),
+    "ratio": (-0.1, 1.1, 2, True, None, "0.5", float("nan"), float("inf"), [], 1 + 1e-9),
+    "query": (
+        *("", "x", "repo", "Repo-x", "repo-a/b", "xrepo-a", " repo-a", "repo-" + "a" * 16),
+        *("repo-" + "a" * 65536, "\u0433epo-a", "repo\u2010a", "repo-\ud800", "\nrepo-a"),
+        *(None, 5, True, ["repo-a"], {"repo-a": 1}),
+    ),
+    "mode": ("", "Fast", "fast ", "fas", 2, True, None, ["fast"], {"fast": 1}, "1"),
+    "tags": ("ab", 1, None, {}, [1, 2, 3, 4], True, [float("nan")], [{"a": [float("inf")]}]),
+    "flag": (0, 1, "true", None, [], {}),
+    "free": (float("nan"), "\ud800", {"\ud800": 1}, [[float("inf")]], ["\udfff"]),
+}
+
 _ARGUMENTS: list[Action] = [
-    *(
-        _search(limit=value)
-        for value in (
-            *(0, -1, 101, 10**30, -(10**400), 5.0, 5.5, True, False, None, "5", "", [], [5], {}),
-            *(float("nan"), float("inf"), float("-inf"), "0x5", "5 ", b"5"),
-        )
-    ),
-    *(
-        _search(ratio=value)
-        for value in (-0.1, 1.1, 2, True, None, "0.5", float("nan"), float("inf"), [], 1 + 1e-9)
-    ),
-    *(
-        _search(query=value)
-        for value in (
-            *("", "x", "repo", "Repo-x", "repo-a/b", "xrepo-a", " repo-a", "repo-" + "a" * 16),
-            *("repo-" + "a" * 65536, "\u0433epo-a", "repo\u2010a", "repo-\ud800", "\nrepo-a"),
-            *(None, 5, True, ["repo-a"], {"repo-a": 1}),
-        )
-    ),
-    *(
-        _search(mode=value)
-        for value in ("", "Fast", "fast ", "fas", 2, True, None, ["fast"], {"fast": 1}, "1")
-    ),
-    *(_search(tags=value) for value in ("ab", 1, None, {}, [1, 2, 3, 4], True)),
-    *(_search(tags=[value]) for value in (float("nan"), {"a": [float("inf")]}, "\udfff")),
-    *(_search(flag=value) for value in (0, 1, "true", None, [], {})),
-    *(_search(free=value) for value in (float("nan"), "\ud800", {"\ud800": 1}, [[float("inf")]])),
+    *(_search(**{name: value}) for name, values in _VALUES.items() for value in values),
     ToolCall.model_construct(tool="hub__search", arguments={}, paths={}),
     ToolCall.model_construct(tool="hub__search", arguments={"FLAG": True}, paths={}),
     *(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from stockade.model.errors import ProfileError
@@ -48,9 +49,9 @@ def compile_profile(
         *model_rules(profile),
         *approval_rules(profile, source),
     ]
-    keys = [rule.key for rule in rules if rule.action == "tool" and rule.grants]
-    for key in keys:
-        if keys.count(key) > 1:
+    tools = Counter(rule.key for rule in rules if rule.action == "tool" and rule.grants)
+    for key, count in tools.items():
+        if count > 1:
             raise ProfileError(f"{source or 'profile'}: two tools are both called {quote(key)}")
     return Policy(profile.name, rules, files)
 
@@ -111,7 +112,7 @@ class Policy:
         except Refused as refusal:
             return _deny(f"refused {refusal}", refusal.hint)
         part = self._slice(facts)
-        if not part.can_grant:
+        if not part.has_say:
             return self._nothing_grants(facts, part)
         context = part.context(facts)
         part = part.narrowed(context)

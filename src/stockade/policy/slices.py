@@ -53,7 +53,8 @@ class Slice:
             text: glob(text).match for rule in rules for text in rule.globs
         }
         self._narrowed: dict[tuple[int, ...], Slice] = {}
-        self.can_grant = any(rule.grants for rule in self._all)
+        # Without either there is nothing to say but no.
+        self.has_say = bool(files) or any(rule.grants for rule in rules)
 
     def context(self, facts: Facts) -> dict[str, object]:
         """Give the context: with Cedar files all of it, otherwise what the rules read."""

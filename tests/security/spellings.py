@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SECRETS = ("/etc/passwd", "/root/.ssh/id_rsa", "/var/log/x", "/workspace2/x", "/workspacex", "/")
+SECRETS = ("/etc/passwd", "/home/user/.ssh/id_rsa", "/var/log/x", "/workspace2/x", "/workspacex", "/")
 KERNEL = (
     "/proc/self/root/workspace/x",
     "/proc/self/environ",
@@ -64,7 +64,7 @@ ODD_PATHS = (
     "/WORKSPACE/x",
     "/Workspace/x",
     "/w\u043erkspace/x",
-    "/work\u0455pace/x",
+    "/worksp\u0430ce/x",
     "/\uff57orkspace/x",
     "/workspace\u200b/x",
     "/workspace\u0301/x",

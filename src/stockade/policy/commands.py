@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from stockade.model.wording import quote
-from stockade.policy.globs import glob
+from stockade.policy.globs import compiled
 from stockade.policy.refusal import Refused
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class CommandPattern:
         self.text = text
         words = shlex.split(text)
         self._open = words[-1:] == ["**"]
-        self._words = [glob(word) for word in (words[:-1] if self._open else words)]
+        self._words = [compiled(word) for word in (words[:-1] if self._open else words)]
 
     def matches(self, argv: Sequence[str]) -> bool:
         """Tell whether ``argv`` is this command, word by word."""

@@ -23,7 +23,7 @@ _NO_DOTS = rf"(?!\.\.?{_END})"
 
 
 @lru_cache(maxsize=8192)
-def glob(pattern: str) -> re.Pattern[str]:
+def compiled(pattern: str) -> re.Pattern[str]:
     """Compile a pattern; ``fullmatch`` of the result tells whether a text matches."""
     parts = pattern.split("/")
     runs = [
@@ -53,7 +53,7 @@ def glob(pattern: str) -> re.Pattern[str]:
 def matches(pattern: str, text: str) -> bool:
     """Tell whether ``text`` matches ``pattern``."""
     # The slash stands for the start, before the first segment of both.
-    return glob(pattern).match("/" + text) is not None
+    return compiled(pattern).match("/" + text) is not None
 
 
 def _segment(part: str) -> str:

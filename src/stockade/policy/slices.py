@@ -16,7 +16,7 @@ from cedarpy import Entities, PolicySet, is_authorized
 
 from stockade.policy.facts import Facts, entities
 from stockade.policy.filerules import FileRule
-from stockade.policy.globs import glob
+from stockade.policy.globs import compiled
 from stockade.policy.toolrules import argument_fault
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Slice:
         self._all: tuple[Rule | FileRule, ...] = (*rules, *files)
         self._uses = frozenset[str]().union(*(rule.uses for rule in rules))
         self._globs: dict[str, Callable[[str], re.Match[str] | None]] = {
-            text: glob(text).match for rule in rules for text in rule.globs
+            text: compiled(text).match for rule in rules for text in rule.globs
         }
         self._narrowed: dict[tuple[int, ...], Slice] = {}
         # Without either there is nothing to say but no.

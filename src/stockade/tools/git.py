@@ -91,7 +91,7 @@ async def git(
         raise GitError("this image has no git")
     if outcome.code not in (0, nothing):
         said = errors.text.strip().split("\n")[0].removeprefix("fatal: ")
-        if "not a git repository" in said:
+        if "not a git repository" in said.lower():
             raise GitError(f"{WORKSPACE} is not a git repository")
         raise GitError(f"git {arguments[0]}: {outcome.reason or one_line(said, 400)}")
     return output

@@ -21,11 +21,14 @@ def expression(globs: Sequence[str]) -> str:
 
 
 def _translate(glob: str) -> str:
-    text = ""
-    for segment in glob.removeprefix("/").split("/"):
-        if segment == "**":
-            text += "(?:/[^/]+)*"
-        else:
-            text += "/" + "".join(_WILD.get(c) or re.escape(c) for c in segment)
-    # The root alone is a path without a segment.
-    return f"{text}|/" if glob == "/**" else text
+    parts = glob.removeprefix("/").split("/")
+    # One "**" after another adds nothing but work.
+    segments = [s for n, s in enumerate(parts) if s != "**" or parts[n - 1 : n] != ["**"]]
+    if segments == ["**"]:
+        return r"/[\s\S]*"
+    return "".join(
+        "(?:/[^/]+)*"
+        if segment == "**"
+        else "/" + "".join(_WILD.get(c) or re.escape(c) for c in segment)
+        for segment in segments
+    )

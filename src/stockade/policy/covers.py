@@ -134,8 +134,8 @@ def rule_covers(wide: ArgumentRule, narrow: ArgumentRule) -> bool:
         (
             wide.type in (None, narrow.type) or integer,
             wide.enum is None or _values(narrow.enum, wide.enum),
-            _at_most(wide.minimum, narrow.minimum),
-            _at_most(narrow.maximum, wide.maximum) if wide.maximum is not None else True,
+            wide.minimum is None or (narrow.minimum is not None and narrow.minimum >= wide.minimum),
+            wide.maximum is None or (narrow.maximum is not None and narrow.maximum <= wide.maximum),
             wide.max_length is None
             or (narrow.max_length is not None and narrow.max_length <= wide.max_length),
             wide.globs is None
@@ -143,10 +143,6 @@ def rule_covers(wide: ArgumentRule, narrow: ArgumentRule) -> bool:
             narrow.required or not wide.required,
         )
     )
-
-
-def _at_most(low: float | None, high: float | None) -> bool:
-    return low is None or (high is not None and low <= high)
 
 
 def _values(narrow: Sequence[object] | None, wide: Sequence[object]) -> bool:

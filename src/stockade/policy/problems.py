@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 def problems_of(error: ValidationError, tree: Tree) -> list[Problem]:
     """Everything that ``error`` says of the document that ``tree`` is read from."""
     found = []
-    for detail in error.errors(include_url=False):
+    details = error.errors(include_url=False)
+    places = {detail["loc"][:-1] for detail in details}
+    for detail in details:
         context = detail.get("ctx", {})
         if "conflicts" in context:
             found += [_conflict(conflict, tree) for conflict in context["conflicts"]]
@@ -32,6 +34,8 @@ def problems_of(error: ValidationError, tree: Tree) -> list[Problem]:
         # What could not be read has its own problem already; that it is then missing is no news.
         if any(path[: len(broken)] == broken for broken in tree.broken):
             continue
+        if detail["type"] == "too_short" and path in places:
+            continue  # only because an entry is wrong, which is told
         found.append(_problem(path, detail, tree))
         if len(found) >= MAX_PROBLEMS:
             break
@@ -55,8 +59,8 @@ def _conflict(conflict: Conflict, tree: Tree) -> Problem:
     # In a profile that extends another, what is inherited stands in no line of this file.
     inherited = bool(tree.keys) and path[:1] not in tree.keys
     position = tree.position(("extends",) if inherited else path)
-    if path in tree.keys and not isinstance(path[-1], int):
-        position = tree.keys[path]
+    if path in tree.keys and path[-1] not in ("credential", "action"):
+        position = tree.keys[path]  # what is wrong is that it is there, rather than its value
     return Problem(*position, str(conflict), conflict.hint, "conflict")
 
 

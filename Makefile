@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup system image demo test lint format lock clean
+.PHONY: help setup system image contract demo test lint format lock clean
 
 # What the machines and their images are made with, and how this repository's tests look inside.
 PACKAGES := qemu-system-x86 bubblewrap erofs-utils mmdebstrap cpio busybox-static uidmap skopeo \
@@ -47,7 +47,11 @@ lint: setup
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-test: lint image
+# MCP's own conformance suite and inspector, and the Node that they need, by npm where there is one.
+contract: setup
+	.venv/bin/python tests/contract/mcp/install.py
+
+test: lint image contract
 	.venv/bin/pytest
 
 format: setup

@@ -16,11 +16,13 @@ from stockade.model.tools import ToolGrant, ToolServer
 SERVER = Path(__file__).parents[3] / "security" / "hostile_mcp_server.py"
 
 
-def hostile_server(*tools: str, timeout: float | None = None, **env: str) -> ToolServer:
+def hostile_server(
+    *tools: str, timeout: float | None = None, env: Mapping[str, str] | None = None
+) -> ToolServer:
     """The server of the tests, with these tools granted."""
     return ToolServer(
         command=(sys.executable, str(SERVER)),
-        env=env,
+        env=dict(env or {}),
         tools={name: ToolGrant() for name in tools},
         timeout=timeout,
     )

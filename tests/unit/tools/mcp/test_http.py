@@ -41,7 +41,7 @@ async def _served() -> AsyncIterator[str]:
 async def test_a_client_with_the_token_is_served(mode: str, version: str) -> None:
     async with _served() as url, httpx2.AsyncClient(headers=_AUTH) as http:
         transport = streamable_http_client(url, http_client=http)
-        async with Client(transport, mode=mode) as client:  # type: ignore[arg-type]
+        async with Client(transport, mode=mode) as client:
             assert client.session.protocol_version == version
             assert (await client.call_tool("data", {})).structured_content == {"one": 1}
 

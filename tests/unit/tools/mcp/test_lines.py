@@ -12,7 +12,7 @@ from stockade.tools.mcp.lines import Lines, LineTooLongError
 @given(st.lists(st.binary(max_size=20)), st.integers(1, 7))
 def test_lines_are_the_same_however_they_are_cut(parts: list[bytes], size: int) -> None:
     data = b"\n".join(parts) + b"\n"
-    expected = [found for line in data.split(b"\n") if (found := line.strip(b"\r "))]
+    expected = [line for part in data.split(b"\n") if (line := part.strip(b"\r "))]
     lines = Lines(1000)
     found = [line for at in range(0, len(data), size) for line in lines.feed(data[at : at + size])]
     assert found == expected

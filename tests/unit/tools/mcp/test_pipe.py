@@ -37,10 +37,8 @@ async def test_answers_and_progress_go_on_and_nothing_else(machine: LocalMachine
     other = '{"jsonrpc": "2.0", "method": "notifications/message"}'
     lines = ["Hello!", other, progress, "[]", "", _ANSWER]
     pipe, seen = await _run(machine, f"print({chr(10).join(lines)!r})")
-    assert [type(message) for message in seen] == [
-        types.JSONRPCNotification,
-        types.JSONRPCResponse,
-    ]
+    kinds: list[type] = [types.JSONRPCNotification, types.JSONRPCResponse]
+    assert [type(message) for message in seen] == kinds
     assert pipe.cause == "ended"
 
 

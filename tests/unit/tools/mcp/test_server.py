@@ -72,7 +72,7 @@ async def _client(
 ) -> AsyncIterator[Client]:
     notice = (notices if notices is not None else []).append
     server = build_server(tools, version="9", notice=notice)
-    async with Client(server, mode=mode) as client:  # type: ignore[arg-type]
+    async with Client(server, mode=mode) as client:
         yield client
 
 

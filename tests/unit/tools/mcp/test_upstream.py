@@ -33,15 +33,15 @@ class _Clock:
 
 
 def _upstream(
-    machine: LocalMachine, notices: list[str] | None = None, **env: str
+    machine: LocalMachine, notices: list[str] | None = None, *, env: dict[str, str] | None = None
 ) -> tuple[Upstream, _Clock]:
     clock = _Clock()
     notice = (notices if notices is not None else []).append
-    return Upstream("h", hostile_server(**env), machine, notice=notice, clock=clock), clock
+    return Upstream("h", hostile_server(env=env), machine, notice=notice, clock=clock), clock
 
 
 async def test_it_tells_its_tools_and_answers(machine: LocalMachine, tasks: TaskGroup) -> None:
-    upstream, _ = _upstream(machine, BEHAVIOUR="greeting")
+    upstream, _ = _upstream(machine, env={"BEHAVIOUR": "greeting"})
     offered = await upstream.offered(tasks)
     assert isinstance(offered["add"], Definition)
     assert isinstance(offered["\x1b[31mred"], DefinitionError)
@@ -112,7 +112,7 @@ async def test_a_server_that_keeps_failing_is_left_alone_for_longer_each_time(
 async def test_a_server_that_does_not_start_says_why(
     machine: LocalMachine, tasks: TaskGroup, env: dict[str, str], why: str
 ) -> None:
-    upstream, _ = _upstream(machine, **env)
+    upstream, _ = _upstream(machine, env=env)
     with pytest.raises(UpstreamError, match=why):
         await upstream.offered(tasks)
 

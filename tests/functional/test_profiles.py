@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from stockade.cli.parser import Parser
 from stockade.cli.policy import check
 from stockade.cli.profiles import compiled, read
 from stockade.policy.actiontext import parse_action
@@ -71,8 +72,6 @@ def test_each_profile_is_in_the_table() -> None:
 
 @pytest.mark.parametrize("name", _TABLE)
 def test_it_has_no_warnings(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    from stockade.cli.parser import Parser
-
     parser = Parser("check", "")
     check.add_arguments(parser)
     assert check.run(parser.parse([str(_FOLDER / f"{name}.yaml"), "--strict"])) == 0

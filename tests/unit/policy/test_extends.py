@@ -17,6 +17,7 @@ from stockade.policy.engine import compile_profile
 from stockade.policy.extends import compose, excesses
 from stockade.policy.space import actions_of
 
+_SERVER = "mcp: {s: {command: [server], tools: {t: {arguments: {n: "
 _STRICTNESS = ["allow", "ask", "deny"]
 
 _PARENT = """
@@ -85,8 +86,7 @@ def test_what_is_not_named_is_inherited() -> None:
         "models: [{provider: anthropic, models: [claude-x]}]",
         'tools: {read_file: {paths: ["/b/c/*"], timeout: 1s, output: 1KiB}}',
         'tools: {run_command: {commands: ["pytest -q", "pytest a **", "git log"]}}',
-        "mcp: {s: {command: [server], tools: {t: {arguments: {n: "
-        "{type: integer, minimum: 2, maximum: 5, required: true}, m: {enum: [a]}}}}}}",
+        _SERVER + "{type: integer, minimum: 2, maximum: 5, required: true}, m: {enum: [a]}}}}}}",
         "mcp: {}",
         'approvals: [{action: "model:*"}]',
     ],
@@ -171,7 +171,7 @@ def test_chains_are_bounded_and_cycles_are_refused() -> None:
 
 
 def test_the_parents_mistakes_are_its_own() -> None:
-    with pytest.raises(ProfileDocumentError, match="^/p/parent:1: unknown key"):
+    with pytest.raises(ProfileDocumentError, match=r"^/p/parent:1: unknown key"):
         _child("", parent="foo: 1")
     with pytest.raises(ProfileDocumentError, match="child:2: extends: cannot read profile"):
         _read({"child": "version: 1\nextends: none"})
@@ -238,14 +238,20 @@ _FIELDS = st.fixed_dictionaries(
 )
 
 
-_TOOL_KEYS = {"read_file": ("paths", _some(_GLOBS)), "run_command": ("commands", _some(_COMMANDS))}
-_NETWORK_KEYS = {"host": st.sampled_from(_HOSTS), "paths": _some(_GLOBS)}
+_TOOL_KEYS: dict[str, tuple[str, st.SearchStrategy[list[str]]]] = {
+    "read_file": ("paths", _some(_GLOBS)),
+    "run_command": ("commands", _some(_COMMANDS)),
+}
+_NETWORK_KEYS: dict[str, st.SearchStrategy[Any]] = {
+    "host": st.sampled_from(_HOSTS),
+    "paths": _some(_GLOBS),
+}
 
 
 @st.composite
 def _pairs(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
     """Two profiles, the second one mostly like the first but for one value here and there."""
-    wide = draw(_FIELDS)
+    wide: dict[str, Any] = draw(_FIELDS)
     if draw(st.integers(0, 4)) == 0:
         return wide, draw(_FIELDS)
     narrow = deepcopy(wide)

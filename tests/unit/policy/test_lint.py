@@ -11,6 +11,7 @@ from stockade.policy.document import parse, read_profile
 from stockade.policy.findings import KINDS
 from stockade.policy.lint import findings, lint
 
+_CREDENTIAL = 'credentials: {c: {from: "env:C"}}\n'
 _REPO = "files: [{host: a, guest: /w}, {host: b, guest: /o, access: overlay}]\n"
 
 
@@ -41,9 +42,9 @@ def _found(text: str) -> list[str]:
             "2:41 wide-credential network[0].credential: 'c' is sent to every host",
         ),
         (
-            "network: [{host: a.org, protocol: http, credential: c}]\n"
-            'credentials: {c: {from: "env:C"}}',
-            "2:53 plain-credential",
+            'credentials: {c: {from: "env:C"}}\n'
+             "network: [{host: a.org, protocol: http, credential: c}]",
+            "3:53 plain-credential",
         ),
         (
             _REPO + 'tools: {write_file: {paths: ["/w/**"]}}',

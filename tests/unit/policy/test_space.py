@@ -30,7 +30,7 @@ mcp: {s: {command: [x], tools: {t: {arguments: {q: {max_length: 3}}}}}}
 
 def test_each_grant_has_actions_on_both_sides_of_it() -> None:
     policy = compile_profile(_PROFILE)
-    allowed, denied = set(), set()
+    allowed, denied = set[str](), set[str]()
     for action in actions_of(_PROFILE):
         verdict = policy.decide(action)
         name = getattr(action, "tool", action.kind)

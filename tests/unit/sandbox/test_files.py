@@ -235,3 +235,48 @@ def test_any_listing_is_entries_or_one_machine_error(listing: bytes) -> None:
             assert isinstance(entry.target, str)
             assert type(entry.size) is type(entry.mode) is type(entry.uid) is int
     assert text.isprintable()
+
+
+async def test_where_a_path_leads_is_told(agent: _Agent) -> None:
+    assert await agent.reply(agent.files.resolve("/l"), b'{"path": "/to/f"}\n') == "/to/f"
+    assert (agent.request["action"], agent.request["path"]) == ("resolve", "/l")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"{}", b'{"path": "relative"}', b'{"path": 7}', b"[]", b"x", b'{"path": "/a"}\n' * 2],
+)
+async def test_a_machine_that_says_no_path_breaks_the_protocol(agent: _Agent, said: bytes) -> None:
+    with pytest.raises(MachineError, match="broke the protocol"):
+        await agent.reply(agent.files.resolve("/l"), said)
+
+
+async def test_exact_operations_are_asked_for_by_their_names(agent: _Agent) -> None:
+    assert await agent.reply(agent.files.read_exact("/f", limit=4), b"1234") == b"1234"
+    assert agent.request["action"] == "read-exact"
+    await agent.reply(agent.files.write_exact("/f", b""))
+    assert (agent.request["action"], agent.request["mode"]) == ("write-exact", 0o644)
+    assert await agent.reply(agent.files.list_exact("/"), b"") == []
+    assert agent.request["action"] == "list-exact"
+
+
+async def test_a_search_gives_its_lines_as_they_are(agent: _Agent) -> None:
+    lines: list[dict[str, Any]] = []
+    search = agent.files.search("/d", {"expression": "x"}, lines.append)
+    await agent.reply(search, b'{"path": "/d/f"}\n{"files": 1}\n')
+    assert lines == [{"path": "/d/f"}, {"files": 1}]
+    assert (agent.request["action"], agent.request["path"]) == ("search", "/d")
+
+
+@pytest.mark.parametrize("said", [b"x\n", b"[]\n", b"[" * 9000 + b"\n"])
+async def test_a_search_that_answers_nonsense_breaks_the_protocol(
+    agent: _Agent, said: bytes
+) -> None:
+    with pytest.raises(MachineError, match="broke the protocol"):
+        await agent.reply(agent.files.search("/d", {}, lambda _: None), said)
+
+
+async def test_a_search_that_says_too_much_is_ended(agent: _Agent) -> None:
+    search = agent.files.search("/d", {}, lambda _: None, limit=10)
+    with pytest.raises(RequestError, match="an answer larger than 10 bytes"):
+        await agent.reply(search, b'{"x": 123456789}\n')

@@ -97,7 +97,8 @@ def serve() -> None:
                     "serverInfo": {"name": "hostile", "version": "1"},
                 }
             case "tools/list":
-                result = {"tools": tools()}
+                times = 2 if os.environ.get("BEHAVIOUR") == "twice" else 1
+                result = {"tools": tools() * times}
             case "tools/call":
                 params = message["params"]
                 result = call(message["id"], params["name"], params.get("arguments", {}))

@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from stockade.tools.mcp.schemas import Schema, SchemaError
@@ -85,6 +86,15 @@ class Definition:
 
     def schema(self, key: str) -> Schema | None:
         """The schema under ``inputSchema`` or ``outputSchema``, fit to check against."""
+        if key not in self._schemas:
+            self._schemas[key] = self._compile(key)
+        return self._schemas[key]
+
+    @cached_property
+    def _schemas(self) -> dict[str, Schema | None]:
+        return {}
+
+    def _compile(self, key: str) -> Schema | None:
         found = self.parts.get(key)
         if found is None and key == "outputSchema":
             return None

@@ -19,7 +19,7 @@ from stockade.tools.mcp.relay import relay_command
 from stockade.tools.mcp.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from anyio.abc import TaskGroup, TaskStatus
     from mcp.shared.dispatcher import ProgressFnT
@@ -52,6 +52,7 @@ class _Live:
     session: ClientSession
     pipe: Pipe
     over: anyio.Event
+    granted: Collection[str]
     offered: dict[str, Definition | DefinitionError] = field(default_factory=dict)
     calls: int = 0
 
@@ -143,10 +144,10 @@ class Upstream:
                         pipe.outgoing,
                         client_info=types.Implementation(name="stockade", version="1"),
                     ) as session:
-                        live = _Live(session, pipe, over)
+                        live = _Live(session, pipe, over, self._server.tools.keys())
                         with anyio.fail_after(START):
                             await _greet(session)
-                            live.offered = await _list(session)
+                            live.offered = await _list(live)
                         ready = True
                         task_status.started(live)
                         await over.wait()
@@ -197,16 +198,21 @@ async def _greet(session: ClientSession) -> None:
         await session.discover()
 
 
-async def _list(session: ClientSession) -> dict[str, Definition | DefinitionError]:
+async def _list(live: _Live) -> dict[str, Definition | DefinitionError]:
     found: dict[str, Definition | DefinitionError] = {}
     cursor: str | None = None
     for _ in range(_PAGES):
         # The session's own list_tools would compile the schemas to check results itself.
-        page = await session.send_request(
+        page = await live.session.send_request(
             types.ListToolsRequest(params=types.PaginatedRequestParams(cursor=cursor)),
             types.ListToolsResult,
         )
         for tool in page.tools:
+            if tool.name in found:
+                raise UpstreamError("lists a tool twice")
+            if tool.name not in live.granted:
+                found[tool.name] = DefinitionError("it is not granted")  # and not worth the work
+                continue
             try:
                 found[tool.name] = Definition.read(
                     tool.model_dump(by_alias=True, mode="json", exclude_none=True)
@@ -225,7 +231,7 @@ async def _list_again(live: _Live) -> None:
     live.pipe.tools_changed = False
     try:
         with anyio.fail_after(START):
-            live.offered = await _list(live.session)
+            live.offered = await _list(live)
     except Exception as error:  # noqa: BLE001 - as when it is started
         live.over.set()
         raise UpstreamError(_told(error, live.pipe)) from None

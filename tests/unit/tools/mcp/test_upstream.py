@@ -37,7 +37,7 @@ def _upstream(
 ) -> tuple[Upstream, _Clock]:
     clock = _Clock()
     notice = (notices if notices is not None else []).append
-    return Upstream("h", hostile_server(env=env), machine, notice=notice, clock=clock), clock
+    return Upstream("h", hostile_server("add", env=env), machine, notice=notice, clock=clock), clock
 
 
 async def test_it_tells_its_tools_and_answers(machine: LocalMachine, tasks: TaskGroup) -> None:
@@ -114,6 +114,14 @@ async def test_a_server_that_does_not_start_says_why(
 ) -> None:
     upstream, _ = _upstream(machine, env=env)
     with pytest.raises(UpstreamError, match=why):
+        await upstream.offered(tasks)
+
+
+async def test_a_tool_that_is_listed_twice_is_one_too_many(
+    machine: LocalMachine, tasks: TaskGroup
+) -> None:
+    upstream, _ = _upstream(machine, env={"BEHAVIOUR": "twice"})
+    with pytest.raises(UpstreamError, match="lists a tool twice"):
         await upstream.offered(tasks)
 
 

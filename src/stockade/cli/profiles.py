@@ -56,8 +56,7 @@ def _bytes(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except OSError as error:
-        message = f"cannot read profile {quote(str(path))}: {error.strerror}"
-        raise ProfileError(message) from None
+        raise ProfileError(f"cannot read {quote(str(path))}: {error.strerror}") from None
 
 
 def _limits(base: Limits, changes: list[str], timeout: str | None) -> Limits:

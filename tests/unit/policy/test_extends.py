@@ -238,35 +238,33 @@ _FIELDS = st.fixed_dictionaries(
 )
 
 
-_TOOL_KEYS: dict[str, tuple[str, st.SearchStrategy[list[str]]]] = {
-    "read_file": ("paths", _some(_GLOBS)),
-    "run_command": ("commands", _some(_COMMANDS)),
-}
-_NETWORK_KEYS: dict[str, st.SearchStrategy[Any]] = {
-    "host": st.sampled_from(_HOSTS),
-    "paths": _some(_GLOBS),
-}
-
-
 @st.composite
 def _pairs(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Two profiles, the second one mostly like the first but for one value here and there."""
+    """Two profiles, mostly alike but for one kind of grant."""
     wide: dict[str, Any] = draw(_FIELDS)
-    if draw(st.integers(0, 4)) == 0:
+    kind = draw(st.sampled_from(["anything", "network", "models", "paths", "commands", "rules"]))
+    if kind == "anything":
         return wide, draw(_FIELDS)
+    wide = {**wide, **_grant(draw, kind)}
     narrow = deepcopy(wide)
-    for grant in narrow.get("network", []):
-        for key in draw(st.lists(st.sampled_from(sorted(_NETWORK_KEYS)), max_size=1)):
-            grant[key] = draw(_NETWORK_KEYS[key])
-    for grant in narrow.get("models", []):
-        grant["models"] = draw(_some(["m-*", "m-1", "*", "*-1"]))
-    for name, grant in narrow.get("tools", {}).items():
-        if name in _TOOL_KEYS and draw(st.booleans()):
-            key, values = _TOOL_KEYS[name]
-            grant[key] = draw(values)
-        elif "arguments" in grant:
-            grant["arguments"] = {"limit": draw(_RULES)}
+    narrow.update(_grant(draw, kind))
+    for one, other in zip(wide.get("network", ()), narrow.get("network", ()), strict=False):
+        # What matters for hosts and paths is seen only if the rest is the same.
+        same = {key: value for key, value in one.items() if key not in ("host", "paths")}
+        narrow["network"] = [{**same, "host": other["host"], "paths": other["paths"]}]
     return wide, narrow
+
+
+def _grant(draw: st.DrawFn, kind: str) -> dict[str, Any]:
+    if kind == "network":
+        return {"network": [draw(_NETWORK)]}
+    if kind == "models":
+        return {"models": [{"provider": "p", "models": draw(_some(["m-*", "m-1", "*", "*-1"]))}]}
+    if kind == "commands":
+        return {"tools": {"run_command": {"commands": draw(_some(_COMMANDS))}}}
+    paths = draw(_some(_GLOBS)) if kind == "paths" else ["/**"]
+    rules = {"limit": draw(_RULES)} if kind == "rules" else {}
+    return {"tools": {"read_file": {"paths": paths, "arguments": rules}}}
 
 
 @settings(max_examples=150, suppress_health_check=list(HealthCheck), deadline=None)

@@ -78,7 +78,7 @@ def _closure(recorded: list[Action]) -> set[str]:
     names |= {Lookup(host=a.host).model_dump_json() for a in recorded if hasattr(a, "host")}
     for call in calls:
         for other in (c for c in calls if c.tool == call.tool):
-            mixed = {**call.arguments, **{"path": other.paths["path"]}} if other.paths else None
+            mixed = {**call.arguments, "path": other.paths["path"]} if other.paths else None
             if mixed:
                 names.add(
                     ToolCall(tool=call.tool, arguments=mixed, paths=other.paths).model_dump_json()

@@ -42,8 +42,7 @@ def _found(text: str) -> list[str]:
             "2:41 wide-credential network[0].credential: 'c' is sent to every host",
         ),
         (
-            'credentials: {c: {from: "env:C"}}\n'
-             "network: [{host: a.org, protocol: http, credential: c}]",
+            _CREDENTIAL + "network: [{host: a.org, protocol: http, credential: c}]",
             "3:53 plain-credential",
         ),
         (

@@ -25,7 +25,7 @@ RESERVE = 128 * _MIB
 SPARE = "files-"
 """How the serials of disks begin that are for granted files."""
 
-_SLOTS = (4, MAX_FILES)
+_SLOTS = (1, 4, MAX_FILES)  # an idle machine pays for each, and each number is a template
 
 
 @dataclass(frozen=True)

@@ -228,6 +228,21 @@ print("works")
     assert target.read_bytes() == b"t" * _SIZE
 
 
+def test_huge_pages_are_not_to_be_had(target: Path) -> None:
+    script = """
+place = call(9, 0, 1 << 22, 3, 34, -1, 0)
+for advice in (4, 14, 15):  # MADV_DONTNEED, MADV_HUGEPAGE, MADV_NOHUGEPAGE
+    try:
+        call(28, place, 1 << 22, advice)
+    except OSError as error:
+        print(advice, errno.errorcode[error.errno])
+"""
+    done = _run(script, target)
+    # A kernel built without them knows neither of the latter two.
+    assert done.stdout.splitlines()[0] == b"14 EPERM", done
+    assert b"4 " not in done.stdout.replace(b"14 ", b"")
+
+
 def test_the_program_can_be_read_once_and_is_whole_instructions() -> None:
     fd = callfilter.open_program()
     try:

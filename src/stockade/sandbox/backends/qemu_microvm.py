@@ -42,6 +42,7 @@ _KERNEL_LINE = (
     "console=ttyS0 quiet loglevel=3 panic=-1 tsc=reliable no_timer_check random.trust_cpu=on "
     "rcupdate.rcu_expedited=1 psi=0 nowatchdog transparent_hugepage=madvise lsm=landlock,yama"
 )
+_FEW = 8  # virtio devices that the machine has room for without its second interrupt controller
 
 # Emulated code does not speculate, so that what guards against it in the guest only costs time.
 _EMULATED = "mitigations=off"
@@ -139,10 +140,12 @@ def command_line(hardware: Hardware, inherited: Inherited, *, kvm: bool) -> list
     """QEMU's arguments. Nothing in them is secret, and nothing is named that has no need to be."""
     acceleration = "kvm" if kvm else f"tcg,thread=multi,tb-size={_TRANSLATION}"
     backed = ",memory-backend=ram" if hardware.ram else ""
+    # With that it makes 24 of them, and an idle machine is 0.7 MiB larger.
+    room = ",ioapic2=off" if len(hardware.disks) < _FEW else ""
     options = [
         *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
         *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
-        *("-machine", f"{_MACHINE}{backed}", "-accel", acceleration),
+        *("-machine", f"{_MACHINE}{room}{backed}", "-accel", acceleration),
         *("-cpu", "host" if kvm else "max"),
         *("-smp", str(hardware.cpus), "-m", f"{hardware.memory // _MIB}M"),
         *_memory(hardware),

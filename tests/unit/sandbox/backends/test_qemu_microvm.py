@@ -196,6 +196,16 @@ def test_every_disk_is_read_only_and_found_by_its_serial(hardware: Hardware) -> 
     assert serials == ["image", "files-0"]
 
 
+@pytest.mark.parametrize(("disks", "second"), [(0, False), (7, False), (8, True), (18, True)])
+def test_only_many_devices_take_a_second_interrupt_controller(
+    hardware: Hardware, disks: int, second: bool
+) -> None:
+    # Beside the disks there is one device, the serial one.
+    many = replace(hardware, disks=hardware.disks[:1] * disks)
+    (machine,) = _values(command_line(many, _INHERITED, kvm=False), "-machine")
+    assert ("ioapic2=off" not in machine.split(",")) is second
+
+
 @pytest.mark.parametrize("deferred", [False, True])
 def test_a_copy_maps_its_template_privately_and_boots_nothing(
     hardware: Hardware, tmp_path: Path, deferred: bool

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from stockade.sandbox.backends.qemu_microvm import RAM_PATH
+from stockade.sandbox.ram import RAM_NAME
 
 NAMES = (
     *("rss", "pss", "private", "shared", "guest_ram", "guest_ram_shared"),
@@ -52,7 +52,7 @@ def parts(pid: int) -> dict[str, float]:
 
 
 def _kind(permissions: str, path: str, size: float) -> str:
-    if path == RAM_PATH:
+    if path.removesuffix(" (deleted)").endswith(RAM_NAME):
         return "guest_ram"
     if "x" in permissions and not path:
         return "translated_code"

@@ -57,8 +57,11 @@ class Place:
 
     @property
     def template(self) -> Template:
-        (found,) = TemplateStore(Cache(self.cache)).all()
-        return found
+        store = TemplateStore(Cache(self.cache))
+        (found,) = store.all()
+        template = store.find(found.key)
+        assert template
+        return template
 
 
 @pytest.fixture(scope="module")
@@ -188,9 +191,7 @@ async def test_a_machine_carries_nothing_of_an_earlier_session() -> None:
 def _holds(pid: int, mark: bytes) -> bool:
     """Whether the machine of this hypervisor has ``mark`` anywhere in its memory."""
     (line,) = (
-        line
-        for line in Path(f"/proc/{pid}/maps").read_text().splitlines()
-        if line.endswith("/machine/ram")
+        line for line in Path(f"/proc/{pid}/maps").read_text().splitlines() if line.endswith("/ram")
     )
     start, end = (int(number, 16) for number in line.split()[0].split("-"))
     with Path(f"/proc/{pid}/pagemap").open("rb", buffering=0) as file:
@@ -228,7 +229,7 @@ async def test_a_hypervisor_cannot_change_its_template() -> None:
         limits = (process / "limits").read_text()
         assert re.search(r"^Max file size +0 +0 +bytes", limits, re.MULTILINE)
         maps = (process / "maps").read_text()
-        mapped = [line.split()[1] for line in maps.splitlines() if line.endswith("/machine/ram")]
+        mapped = [line.split()[1] for line in maps.splitlines() if line.endswith("/ram")]
         assert mapped == ["rw-p"]  # private: what it writes is its own
         shared = [line for line in maps.splitlines() if line.split()[1][3] == "s"]
         assert shared == []

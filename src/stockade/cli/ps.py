@@ -29,12 +29,18 @@ def run(arguments: Namespace) -> int:
     from stockade.sandbox import registry
 
     records = registry.machines()
+    states = ["paused" if registry.is_paused(record.id) else "running" for record in records]
     if arguments.json:
-        print(json.dumps([asdict(record) for record in records], indent=2))
+        described = [
+            {**asdict(record), "state": state}
+            for record, state in zip(records, states, strict=True)
+        ]
+        print(json.dumps(described, indent=2))
         return 0
     rows = [
         (
             record.id,
+            state,
             record.profile,
             record.image,
             record.backend,
@@ -42,9 +48,9 @@ def run(arguments: Namespace) -> int:
             str(record.pid),
             _shorten(shlex.join(record.command)),
         )
-        for record in records
+        for record, state in zip(records, states, strict=True)
     ]
-    print_table(("ID", "PROFILE", "IMAGE", "BACKEND", "AGE", "PID", "COMMAND"), rows)
+    print_table(("ID", "STATE", "PROFILE", "IMAGE", "BACKEND", "AGE", "PID", "COMMAND"), rows)
     return 0
 
 

@@ -19,27 +19,17 @@ if TYPE_CHECKING:
     from stockade.sandbox.checkpoint import Checkpoint
 
 
-def go_on(
-    arguments: Namespace,
-    opening: Callable[[Display], Awaitable[Checkpoint]],
-    *,
-    begun: Callable[[], None] | None = None,
-) -> int:
+def go_on(arguments: Namespace, opening: Callable[[Display], Awaitable[Checkpoint]]) -> int:
     """Go on from what ``opening`` gives, under the profile that it ran under.
 
-    Nothing is done before the arguments are known to make sense. ``begun`` is called once the
-    command or the shell runs.
+    Nothing is done before the arguments are known to make sense.
     """
     if not arguments.command:
         _expect_a_person(arguments)
-    return anyio.run(_go_on, arguments, opening, begun)
+    return anyio.run(_go_on, arguments, opening)
 
 
-async def _go_on(
-    arguments: Namespace,
-    opening: Callable[[Display], Awaitable[Checkpoint]],
-    begun: Callable[[], None] | None,
-) -> int:
+async def _go_on(arguments: Namespace, opening: Callable[[Display], Awaitable[Checkpoint]]) -> int:
     with Display() as display:
         checkpoint = await opening(display)
 
@@ -50,10 +40,10 @@ async def _go_on(
     if arguments.command:
         from stockade.cli.running import run_under
 
-        return await run_under(profile, arguments, origin, begun)
+        return await run_under(profile, arguments, origin)
     from stockade.cli.terminal import shell_under
 
-    return await shell_under(profile, origin, begun)
+    return await shell_under(profile, origin)
 
 
 def _expect_a_person(arguments: Namespace) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stockade.cli.options import add_machine, add_restored_options
+from stockade.model import exitcodes
 from stockade.model.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ def add_arguments(parser: Parser) -> None:
         "If the run that the machine belongs to still waits, it goes on, and the id is printed."
         " Otherwise the machine goes on here, as it was saved, with COMMAND or, on a terminal, a"
         " shell in it; it has another id then, and is destroyed when that ends. Its processes go on"
-        " too, with their input and output closed."
+        " too, with their input and output closed. What was saved is kept until COMMAND has ended,"
+        " and after that if it could not be run (126, 127)."
     )
 
 
@@ -65,4 +67,8 @@ def _revive(machine: str, arguments: Namespace) -> int:
             display.stage("loading the machine", None)
             return await to_thread.run_sync(Checkpoint.load, folder)
 
-        return go_on(arguments, load, begun=lambda: checkpoints.remove(name))
+        code = go_on(arguments, load)
+        # It could not be run, so nothing has come of the machine yet.
+        if code not in (exitcodes.REFUSED, exitcodes.NOT_FOUND):
+            checkpoints.forget_paused(machine)
+        return code

@@ -41,6 +41,9 @@ def run(arguments: Namespace) -> int:
         display.stage("loading the checkpoint", None)
         checkpoint = await to_thread.run_sync(Checkpoint.load, folder)
         await _end(checkpoint, display)
+        machine = checkpoint.origin.machine
+        if arguments.name != checkpoints.paused(machine):
+            checkpoints.forget_paused(machine)
         return checkpoint
 
     return go_on(arguments, load)

@@ -35,18 +35,12 @@ async def run_under(
     profile: Profile,
     arguments: Namespace,
     origin: Callable[[], Awaitable[Checkpoint]] | None = None,
-    begun: Callable[[], None] | None = None,
 ) -> int:
-    """Run ``arguments.command`` as ``--watch`` and ``--json`` say; return its exit code.
-
-    ``begun`` is called once it runs.
-    """
+    """Run ``arguments.command`` as ``--watch`` and ``--json`` say; return its exit code."""
     streams = CollectedStreams() if arguments.json else InheritedStreams()
     with Display() as display:
 
         async def attend(box: Sandbox, process: Process) -> None:
-            if begun:
-                begun()
             await (display.watch if arguments.watch else display.finish)(box, process)
 
         try:

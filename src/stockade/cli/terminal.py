@@ -39,14 +39,11 @@ def shell(arguments: Namespace) -> int:
 async def shell_under(
     profile: Profile,
     origin: Callable[[], Awaitable[Checkpoint]] | None = None,
-    begun: Callable[[], None] | None = None,
 ) -> int:
-    """Run a shell until it ends; return its exit code. ``begun`` is called once it runs."""
+    """Run a shell until it ends; return its exit code."""
     with Display() as display:
 
         async def attend(box: Sandbox, process: Process) -> None:
-            if begun:
-                begun()
             await display.finish(box, process)
             say(f"machine {box.id}, destroyed with all its files when the shell ends")
             with _raw_terminal():

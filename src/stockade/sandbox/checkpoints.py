@@ -52,6 +52,12 @@ def paused(machine: str) -> str:
     return f"{_PAUSED}{machine}"
 
 
+def forget_paused(machine: str) -> None:
+    """Remove what is kept of a machine that was paused; fine when nothing is."""
+    with contextlib.suppress(StockadeError):
+        remove(paused(machine))
+
+
 def paused_machines() -> set[str]:
     """The ids of all machines that were paused and not resumed, whether they live or not."""
     home = state_dir() / "checkpoints"

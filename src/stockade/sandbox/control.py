@@ -11,17 +11,20 @@ import json
 import os
 import socket
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
+from anyio import to_thread
 
 from stockade.model.errors import StockadeError
-from stockade.sandbox import registry
+from stockade.sandbox import checkpoints, registry
 from stockade.sandbox.converse import first_cause
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
-    from pathlib import Path
+
+    from stockade.sandbox.sandbox import Sandbox
 
 _SOCKET = "control"
 _LINE_LIMIT = 1 << 16  # bytes
@@ -44,6 +47,37 @@ async def serve(machine: str, handle: Callable[[dict[str, Any]], Awaitable[None]
                 except OSError:  # it has gone again
                     continue
                 tasks.start_soon(_answer, peer, handle)
+
+
+async def perform(box: Sandbox, request: dict[str, Any]) -> None:
+    """Do what a request asks of ``box``; raise ``StockadeError`` for what it cannot."""
+    operation = request.get("op")
+    if operation == "pause":
+        await box.pause()
+        try:
+            # On disk as well, for when this process is not there any more.
+            await _save(box, checkpoints.folder_of(checkpoints.paused(box.id)))
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await box.resume()
+            raise
+    elif operation == "resume":
+        await box.resume()
+        checkpoints.forget_paused(box.id)
+    elif operation == "checkpoint":
+        await _save(box, Path(str(request.get("folder"))))
+    else:
+        raise StockadeError(f"no such request: {operation}")
+
+
+async def _save(box: Sandbox, folder: Path) -> None:
+    if await to_thread.run_sync(folder.exists):
+        raise StockadeError(f"{folder} is there already", hint="Choose another name.")
+    checkpoint = await box.checkpoint()
+    try:
+        await to_thread.run_sync(checkpoint.save, folder)
+    finally:
+        checkpoint.close()
 
 
 def ask(machine: str, **request: Any) -> None:

@@ -62,7 +62,8 @@ class Foundation:
     ) -> Self:
         """Find or build it all. Files are granted as they are now, or as they were at ``origin``.
 
-        Their descriptors are closed by ``owned``. Without ``files`` they are left for ``grant``.
+        Their descriptors and the template's are closed by ``owned``. Without ``files`` those are
+        left for ``grant``.
         """
         backend = backend or await choose_backend(profile.wall, progress)
         image = await prepare(profile.image, progress)
@@ -73,7 +74,9 @@ class Foundation:
         shape = Shape.holding(cpus=limits.cpus, memory=memory, grants=len(profile.files))
         template = None
         if not cold:
-            template = await get_template(backend, image, runtime, shape, progress=progress)
+            template = await get_template(
+                backend, image, runtime, shape, owned=owned, progress=progress
+            )
         if origin is None:
             grants = tuple(await pack_grants(profile.files if files else (), owned))
         else:

@@ -33,8 +33,8 @@ _ENTER = (
 class Jail:
     """What the confined program sees of the host's files.
 
-    ``files`` maps host paths to paths in the jail, read-only, and ``writable`` likewise those that
-    may be opened for writing; ``devices`` are device nodes it may use. ``entrances`` are
+    ``files`` maps host paths to paths in the jail, read-only; ``devices`` are device nodes it may
+    use. ``entrances`` are
     cgroup.procs files; ``info_fd`` gets bubblewrap's JSON with the process id of the jail's first
     process (bwrap(1), ``--info-fd``); ``filter_fd``, if it is one, has the system call filter of
     the program (``--seccomp``).
@@ -43,7 +43,6 @@ class Jail:
     program: Path
     folders: tuple[Path, ...] = ()
     files: dict[Path, str] = field(default_factory=dict)
-    writable: dict[Path, str] = field(default_factory=dict)
     devices: tuple[Path, ...] = ()
 
     def command(
@@ -74,14 +73,13 @@ class Jail:
             **{host: str(host) for host in map(Path, _LIBRARIES) if host.is_dir()},
             **{host: str(host) for host in (*self.folders, self.program, *map(Path, setpriv))},
             **self.files,
-            **self.writable,
         }
         options = ["--proc", "/proc", "--dev", "/dev"]
         # bubblewrap makes missing parents for its own user only, who is not who will look there.
         for folder in sorted({str(up) for path in shown.values() for up in Path(path).parents}):
             options += ["--perms", "0755", "--dir", folder]
         for host, inside in shown.items():
-            options += ["--bind" if host in self.writable else "--ro-bind", str(host), inside]
+            options += ["--ro-bind", str(host), inside]
         for link in map(Path, _MERGED):
             if link.is_symlink():
                 options += ["--symlink", str(link.readlink()), str(link)]

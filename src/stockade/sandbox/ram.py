@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stockade.model.errors import MachineError
-from stockade.sandbox.backends.qemu_microvm import RAM_PATH
+
+RAM_NAME = "/ram"
+"""How the path of the file ends that is a machine's RAM, as the kernel shows it."""
 
 _PAGE = mmap.PAGESIZE
 _ENTRY = 8  # bytes of /proc/PID/pagemap for each page
@@ -101,7 +103,7 @@ def _find(pid: int, memory: int) -> int:
         raise MachineError(f"the hypervisor is gone: {error.strerror}") from None
     for line in maps.splitlines():
         # The template may have been removed meanwhile; its file lives as long as it is mapped.
-        if line.removesuffix(" (deleted)").endswith(RAM_PATH):
+        if line.removesuffix(" (deleted)").endswith(RAM_NAME):
             start, _, end = line.split(maxsplit=1)[0].partition("-")
             if int(end, 16) - int(start, 16) == memory:
                 return int(start, 16)

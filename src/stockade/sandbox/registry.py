@@ -24,7 +24,7 @@ from stockade.sandbox.paths import runtime_dir
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_RECORD, _KILLED = "record.json", "killed"
+_RECORD, _KILLED, _PAUSED = "record.json", "killed", "paused"
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,20 @@ def forget(machine: str) -> None:
 def was_killed(machine: str) -> bool:
     """Tell whether ``kill`` ended the machine."""
     return (folder_of(machine) / _KILLED).exists()
+
+
+def mark_paused(machine: str, *, paused: bool) -> None:
+    """Note whether the machine stands still, for others to see; fine when it is gone."""
+    with contextlib.suppress(FileNotFoundError):
+        if paused:
+            (folder_of(machine) / _PAUSED).touch()
+        else:
+            (folder_of(machine) / _PAUSED).unlink()
+
+
+def is_paused(machine: str) -> bool:
+    """Tell whether the machine stands still."""
+    return (folder_of(machine) / _PAUSED).exists()
 
 
 def machines() -> list[Record]:

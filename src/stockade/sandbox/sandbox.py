@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import AsyncExitStack, ExitStack, suppress
-from pathlib import Path
+from contextlib import AsyncExitStack, ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio
@@ -85,6 +85,7 @@ class Sandbox:
         self._foundation: Foundation | None = None
         self._machine: Machine | None = None
         self._stopwatch = Stopwatch()
+        self._door = anyio.CancelScope()  # by which other processes ask for something
         self.files = Files(self._new_process)
 
     async def __aenter__(self) -> Self:
@@ -166,15 +167,22 @@ class Sandbox:
         """Stop the machine: it uses no processor time, and commands' time stands still."""
         async with self._lock:
             if not self.paused:
-                await self._running().stop()
-                self._stopwatch.pause()
+                machine = self._running()
+                # Cancelled in between, its time would go on while it does not.
+                with anyio.CancelScope(shield=True):
+                    await machine.stop()
+                    self._stopwatch.pause()
+                registry.mark_paused(self.id, paused=True)
 
     async def resume(self) -> None:
         """Let a paused machine go on; fine when it runs."""
         async with self._lock:
             if self.paused:
-                await self._running().go_on()
-                self._stopwatch.go_on()
+                machine = self._running()
+                with anyio.CancelScope(shield=True):
+                    await machine.go_on()
+                    self._stopwatch.go_on()
+                registry.mark_paused(self.id, paused=False)
 
     async def checkpoint(self) -> Checkpoint:
         """Note what the machine is like at this moment; it is stopped for some milliseconds.
@@ -209,8 +217,10 @@ class Sandbox:
             assert tasks is not None  # noqa: S101 - as there is a machine
             await self._running().close()
             self._machine = await foundation.launch(self.id, tasks, origin=checkpoint)
-            self._stopwatch.go_on()
-            self._register(foundation, self._machine)
+            if self.paused:
+                self._stopwatch.go_on()
+                await to_thread.run_sync(checkpoints.forget_paused, self.id)
+            self._register(foundation, self._machine, tasks)
 
     def fork(self, *, command: Sequence[str] = ()) -> Sandbox:
         """A copy of the machine as it is when the copy is entered; neither sees the other."""
@@ -260,8 +270,7 @@ class Sandbox:
         if not self._source:
             preparing = time.perf_counter() - begun - sum(machine.timings.values())
             self.timings = {"prepare": preparing, **machine.timings}
-        self._register(foundation, machine)
-        tasks.start_soon(control.serve, self.id, self._control)
+        self._register(foundation, machine, tasks)
         self.kernel = machine.kernel
         self._environment = {**_ENVIRONMENT, **foundation.image.manifest.env}
         granted = any(grant.guest == _WORKSPACE for grant in self.profile.files)
@@ -296,43 +305,23 @@ class Sandbox:
         self.id = self._machine.id
         return await foundation.grant(self._machine, owned)
 
-    async def _control(self, request: dict[str, Any]) -> None:
-        """Do what another process of this user asks for."""
-        operation = request.get("op")
-        if operation == "pause":
-            await self.pause()
-            try:
-                # On disk as well, for when this process is not there any more.
-                await self._save(checkpoints.folder_of(checkpoints.paused(self.id)))
-            except BaseException:
-                await self.resume()
-                raise
-        elif operation == "resume":
-            await self.resume()
-            with suppress(StockadeError):
-                checkpoints.remove(checkpoints.paused(self.id))
-        elif operation == "checkpoint":
-            await self._save(Path(str(request.get("folder"))))
-        else:
-            raise StockadeError(f"no such request: {operation}")
-
-    async def _save(self, folder: Path) -> None:
-        if await to_thread.run_sync(folder.exists):
-            raise StockadeError(f"{folder} is there already", hint="Choose another name.")
-        checkpoint = await self.checkpoint()
-        try:
-            await to_thread.run_sync(checkpoint.save, folder)
-        finally:
-            checkpoint.close()
+    async def _attend(self, door: anyio.CancelScope) -> None:
+        """Let other processes of this user ask for something until the door is shut."""
+        with door:
+            await control.serve(self.id, partial(control.perform, self))
 
     async def _end(self) -> None:
         if self._machine:
             await self._machine.close()
 
-    def _register(self, foundation: Foundation, machine: Machine) -> None:
+    def _register(self, foundation: Foundation, machine: Machine, tasks: TaskGroup) -> None:
         machine.register(
             backend=foundation.backend.name,
             image=self.profile.image,
             profile=self.profile.name,
             command=self._command,
         )
+        # The folder with the door in it goes with each machine.
+        self._door.cancel()
+        self._door = anyio.CancelScope()
+        tasks.start_soon(self._attend, self._door)

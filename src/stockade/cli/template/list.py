@@ -15,21 +15,18 @@ if TYPE_CHECKING:
 def add_arguments(parser: Parser) -> None:
     """Declare how to print the list."""
     add_json_option(parser)
-    parser.epilog = "MEMORY is the machine's, SIZE is what the template takes on the disk."
+    parser.epilog = (
+        "MEMORY is the machine's, SIZE is what the template takes on the disk. A damaged one is"
+        " made anew when it is needed; --json says what is wrong with it."
+    )
 
 
 def run(arguments: Namespace) -> int:
     """Show all templates, oldest first."""
-    from contextlib import suppress
-
     from stockade.cli.template.listing import describe, show
     from stockade.sandbox.images.cache import Cache
     from stockade.sandbox.paths import cache_dir
     from stockade.sandbox.templates.store import TemplateStore
 
-    described = []
-    for template in TemplateStore(Cache(cache_dir())).all():
-        with suppress(FileNotFoundError):  # removed in this very moment
-            described.append(describe(template))
-    show(described, json=arguments.json)
+    show(map(describe, TemplateStore(Cache(cache_dir())).all()), json=arguments.json)
     return 0

@@ -12,15 +12,16 @@ from stockade.model.quantities import format_size
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from stockade.sandbox.templates.store import Template
+    from stockade.sandbox.templates.store import Entry
 
 SHORT = 12  # digits of a key that tell it from all others
 
 
-def describe(template: Template) -> dict[str, Any]:
-    """All that is known about a template; it must still be there, as its size is looked up."""
-    facts = {name: fact for name, fact in asdict(template.facts).items() if name != "sums"}
-    return {"key": template.key, **facts, "size": template.size}
+def describe(entry: Entry) -> dict[str, Any]:
+    """All that is known about a template; of a damaged one that may be only what is wrong."""
+    facts = asdict(entry.facts) if entry.facts else {}
+    facts.pop("sums", None)
+    return {"key": entry.key, **facts, "size": entry.size, "damage": entry.damage}
 
 
 def show(described: Iterable[dict[str, Any]], *, json: bool) -> None:
@@ -28,15 +29,20 @@ def show(described: Iterable[dict[str, Any]], *, json: bool) -> None:
     if json:
         print(jsonlib.dumps(list(described), indent=2))
         return
-    rows = [
-        (
-            one["key"][:SHORT],
-            one["image"],
-            str(one["cpus"]),
-            format_size(one["memory"], exact=False),
-            format_size(one["size"], exact=False),
-            show_time(one["created"]),
-        )
-        for one in described
-    ]
-    print_table(("KEY", "IMAGE", "CPUS", "MEMORY", "SIZE", "CREATED (UTC)"), rows)
+    print_table(
+        ("KEY", "IMAGE", "CPUS", "MEMORY", "SIZE", "CREATED (UTC)", "STATE"),
+        [_row(one) for one in described],
+    )
+
+
+def _row(one: dict[str, Any]) -> tuple[str, ...]:
+    known = "image" in one
+    return (
+        one["key"][:SHORT],
+        one["image"] if known else "-",
+        str(one["cpus"]) if known else "-",
+        format_size(one["memory"], exact=False) if known else "-",
+        format_size(one["size"], exact=False),
+        show_time(one["created"]) if known else "-",
+        "damaged" if one["damage"] else "ready",
+    )

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from stockade.cli.parser import Parser
-    from stockade.sandbox.templates.store import Template
+    from stockade.sandbox.templates.store import Entry
 
 
 def add_arguments(parser: Parser) -> None:
@@ -37,22 +37,19 @@ def run(arguments: Namespace) -> int:
             hint="See stockade template list.",
         )
     store = TemplateStore(Cache(cache_dir()))
-    found = [template for template in store.all() if template.key.startswith(key)]
-    _expect_unused(found)
-    described = [describe(template) for template in found]
-    store.remove(key)
-    show(described, json=arguments.json)
+    _expect_unused([entry for entry in store.all() if entry.key.startswith(key)])
+    show(map(describe, store.remove(key)), json=arguments.json)
     return 0
 
 
 _FEWEST = 6
 
 
-def _expect_unused(templates: list[Template]) -> None:
+def _expect_unused(entries: list[Entry]) -> None:
     """Refuse to make checkpoints useless: they do not outlive their template."""
     from stockade.sandbox import checkpoints
 
-    keys = {template.key for template in templates}
+    keys = {entry.key for entry in entries if not entry.damage}
     if names := [one.name for one in checkpoints.saved() if one.template in keys]:
         raise StockadeError(
             f"checkpoints rest on it: {', '.join(names)}",

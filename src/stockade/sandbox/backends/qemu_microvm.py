@@ -29,9 +29,6 @@ PROGRAM = "qemu-system-x86_64"
 PACKAGE = "qemu-system-x86"
 _FIRMWARE = (Path("/usr/share/qemu"), Path("/usr/share/seabios"))
 _KERNEL, _INITRAMFS = "/machine/kernel", "/machine/initramfs"
-RAM_PATH = "/machine/ram"
-"""Where the jail shows the file of the machine's RAM."""
-
 _MIB = 1 << 20
 # Memory of QEMU itself besides the guest's RAM: translated code, and everything else.
 _TRANSLATION = 256
@@ -69,7 +66,6 @@ class QemuMicrovm:
             files={}
             if hardware.state is not None
             else {hardware.kernel: _KERNEL, hardware.initramfs: _INITRAMFS},
-            writable={hardware.ram.path: RAM_PATH} if hardware.ram else {},
             devices=(Path("/dev/kvm"),) if self.kvm else (),
         )
         ceiling = Ceiling(
@@ -78,19 +74,23 @@ class QemuMicrovm:
             tasks=hardware.cpus + 48,
         )
         with ExitStack() as theirs:
-            ours, inherited = _link(theirs, copy=bool(hardware.ram and not hardware.ram.shared))
-            filter_fd = None
-            if hardware.ram and not hardware.ram.shared:
-                filter_fd = callfilter.open_program()
-                theirs.callback(os.close, filter_fd)
+            ram_fd = filter_fd = None
+            if hardware.ram:
+                ram_fd = os.open(hardware.ram.path, os.O_RDONLY | os.O_CLOEXEC)
+                theirs.callback(os.close, ram_fd)
+                if not hardware.ram.shared:
+                    filter_fd = callfilter.open_program()
+                    theirs.callback(os.close, filter_fd)
+            ours, inherited = _link(theirs, copy=filter_fd is not None)
             return await ConfinedProcess.start(
                 jail,
-                command_line(hardware, inherited, kvm=self.kvm),
+                command_line(hardware, inherited, kvm=self.kvm, ram_fd=ram_fd),
                 machine=hardware.machine,
                 ceiling=ceiling,
                 links=ours,
                 pass_fds=[
                     *inherited,
+                    *(() if ram_fd is None else (ram_fd,)),
                     *(disk.fd for disk in hardware.disks),
                     *(() if hardware.state is None else (hardware.state,)),
                 ],
@@ -136,8 +136,13 @@ def find_program() -> Path:
     return Path(chosen)
 
 
-def command_line(hardware: Hardware, inherited: Inherited, *, kvm: bool) -> list[str]:
-    """QEMU's arguments. Nothing in them is secret, and nothing is named that has no need to be."""
+def command_line(
+    hardware: Hardware, inherited: Inherited, *, kvm: bool, ram_fd: int | None = None
+) -> list[str]:
+    """QEMU's arguments. Nothing in them is secret, and nothing is named that has no need to be.
+
+    ``ram_fd`` is the file of the hardware's RAM, inherited.
+    """
     acceleration = "kvm" if kvm else f"tcg,thread=multi,tb-size={_TRANSLATION}"
     backed = ",memory-backend=ram" if hardware.ram else ""
     # With that it makes 24 of them, and an idle machine is 0.7 MiB larger.
@@ -148,7 +153,7 @@ def command_line(hardware: Hardware, inherited: Inherited, *, kvm: bool) -> list
         *("-machine", f"{_MACHINE}{room}{backed}", "-accel", acceleration),
         *("-cpu", "host" if kvm else "max"),
         *("-smp", str(hardware.cpus), "-m", f"{hardware.memory // _MIB}M"),
-        *_memory(hardware),
+        *_memory(hardware, ram_fd),
         *_origin(hardware, kvm=kvm),
         # The kernel's last words when the agent cannot speak; a pipe that keeps only its end.
         *("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"),
@@ -175,12 +180,13 @@ def command_line(hardware: Hardware, inherited: Inherited, *, kvm: bool) -> list
     return options
 
 
-def _memory(hardware: Hardware) -> list[str]:
+def _memory(hardware: Hardware, ram_fd: int | None) -> list[str]:
     if hardware.ram is None:
         return []
     share = "on" if hardware.ram.shared else "off"
-    size = f"size={hardware.memory // _MIB}M"
-    return ["-object", f"memory-backend-file,id=ram,{size},mem-path={RAM_PATH},share={share}"]
+    # By the name of the open file, so that it is the one that was checked.
+    path, size = f"/proc/self/fd/{ram_fd}", f"size={hardware.memory // _MIB}M"
+    return ["-object", f"memory-backend-file,id=ram,{size},mem-path={path},share={share}"]
 
 
 def _origin(hardware: Hardware, *, kvm: bool) -> list[str]:

@@ -18,7 +18,7 @@ from anyio import to_thread
 
 from stockade.model.errors import MachineError
 from stockade.model.limits import Limits
-from stockade.sandbox import registry
+from stockade.sandbox import checkpoints, registry
 from stockade.sandbox.admission import ADMISSION
 from stockade.sandbox.assembly import SPARE, assemble
 from stockade.sandbox.calls import call
@@ -61,19 +61,34 @@ _PATIENCE = 5.0  # seconds to wait for that; an image's own programs cannot keep
 
 
 async def get_template(
-    backend: Backend, image: Image, runtime: Runtime, shape: Shape, *, progress: Progress
+    backend: Backend,
+    image: Image,
+    runtime: Runtime,
+    shape: Shape,
+    *,
+    owned: ExitStack,
+    progress: Progress,
 ) -> Template:
-    """Return the template for machines of this shape; make it if it is not there, or damaged."""
+    """Return the template for machines of this shape; make it if it is not there, or damaged.
+
+    It is held, as ``Template`` says, by ``owned``.
+    """
     key = template_key(backend, image, runtime, shape)
     store = TemplateStore(Cache(cache_dir()))
-    if template := await _find(store, key, progress):
-        return template
+    # A damaged one is not touched here: another process may be putting it right.
+    with contextlib.suppress(DamagedError):
+        if template := store.find(key, owned):
+            return template
     async with store.cache.lock(
         f"template-{key}",
         waiting=lambda: progress.stage("waiting for another process's template", None),
     ):
-        if template := await _find(store, key, progress):
-            return template
+        try:
+            if template := store.find(key, owned):
+                return template
+        except DamagedError as error:
+            progress.warn(f"a template is damaged and made anew: {error}")
+            await to_thread.run_sync(store.discard, key)
         progress.stage("booting a template", None)
         async with store.cache.scratch() as scratch:
             made = scratch / "template"
@@ -87,16 +102,9 @@ async def get_template(
                 progress=progress,
             )
             await _prove(made, backend, image, runtime, shape)
-            return await to_thread.run_sync(store.publish, made, key)
-
-
-async def _find(store: TemplateStore, key: str, progress: Progress) -> Template | None:
-    try:
-        return store.find(key)
-    except DamagedError as error:
-        progress.warn(f"a template is damaged and made anew: {error}")
-        await to_thread.run_sync(store.discard, key)
-        return None
+            spare = {one.template for one in await to_thread.run_sync(checkpoints.saved)}
+            template = await to_thread.run_sync(store.publish, made, key, spare)
+            return template.hold(owned)
 
 
 async def _make(

@@ -12,15 +12,16 @@ import contextlib
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from stockade.model.errors import ImageError
 from stockade.sandbox.images.cache import Cache, remove_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
+    from contextlib import ExitStack
 
 RAM, STATE = "ram", "state"
 _FACTS, _VERIFIED = "template.json", "verified.json"
@@ -43,10 +44,21 @@ class Facts:
 
 @dataclass(frozen=True)
 class Template:
-    """A saved machine in its folder."""
+    """A saved machine in its folder; the very files that were opened, once it is ``held``."""
 
     folder: Path
     facts: Facts
+    held: tuple[int, int] | None = field(default=None, compare=False)
+
+    def hold(self, owned: ExitStack) -> Self:
+        """The same with its files open, so that no others can take their place; see ``proc(5)``.
+
+        ``owned`` closes them.
+        """
+        ram, state = (os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in (self.ram, self.state))
+        owned.callback(os.close, ram)
+        owned.callback(os.close, state)
+        return replace(self, held=(ram, state))
 
     @property
     def key(self) -> str:
@@ -56,17 +68,25 @@ class Template:
     @property
     def ram(self) -> Path:
         """The file of its RAM."""
-        return self.folder / RAM
+        return Path(f"/proc/self/fd/{self.held[0]}") if self.held else self.folder / RAM
 
     @property
     def state(self) -> Path:
         """The file of its devices' and processors' state."""
-        return self.folder / STATE
+        return Path(f"/proc/self/fd/{self.held[1]}") if self.held else self.folder / STATE
 
-    @property
-    def size(self) -> int:
-        """Bytes that it takes on the disk."""
-        return sum(path.stat().st_blocks * 512 for path in (self.ram, self.state))
+
+@dataclass(frozen=True)
+class Entry:
+    """One of a list: ``facts`` as far as they can be read, and ``damage`` in one line, or "".
+
+    ``size`` is in bytes on the disk.
+    """
+
+    key: str
+    facts: Facts | None
+    damage: str
+    size: int
 
 
 class DamagedError(Exception):
@@ -80,29 +100,33 @@ class TemplateStore:
         self.cache = cache
         self.root = cache.root / "templates"
 
-    def find(self, key: str) -> Template | None:
-        """Return the template for ``key``, or None; raise ``DamagedError`` if it is not sound."""
+    def find(self, key: str, owned: ExitStack | None = None) -> Template | None:
+        """Return the template for ``key``, or None; raise ``DamagedError`` if it is not sound.
+
+        With ``owned``, which closes them then, its files are held from before they are checked.
+        """
         try:
             template = self._read(self.root / key)
             if template is None:
                 return None
+            template = template.hold(owned) if owned else template
             check(template)
             os.utime(template.folder / _FACTS)
         except OSError as error:
             raise DamagedError(f"{error.filename}: {error.strerror}") from None
         return template
 
-    def all(self) -> list[Template]:
-        """All templates that can be read, oldest first."""
-        found = []
-        for folder in self.root.iterdir() if self.root.is_dir() else ():
-            with contextlib.suppress(DamagedError, OSError):
-                if template := self._read(folder):
-                    found.append(template)
-        return sorted(found, key=lambda template: template.facts.created)
+    def all(self) -> list[Entry]:
+        """All templates, oldest first; those whose facts cannot be read come before."""
+        folders = list(self.root.iterdir()) if self.root.is_dir() else []
+        found = [entry for folder in folders if (entry := self._describe(folder))]
+        return sorted(found, key=lambda entry: entry.facts.created if entry.facts else 0.0)
 
-    def publish(self, made: Path, key: str) -> Template:
-        """Put a finished template in its place, and drop those that were used longest ago."""
+    def publish(self, made: Path, key: str, spare: Collection[str] = ()) -> Template:
+        """Put a finished template in its place, and drop those that were used longest ago.
+
+        Those whose keys are in ``spare`` stay however long ago that was.
+        """
         final = self.root / key
         self.cache.publish(made, final)
         self.root.chmod(0o700)
@@ -110,16 +134,16 @@ class TemplateStore:
         if template is None:
             raise ImageError(f"the template {key[:12]} has vanished")
         _note(template)
-        self._prune(final)
+        self._prune({key, *spare})
         return template
 
-    def remove(self, key: str) -> list[Template]:
+    def remove(self, key: str) -> list[Entry]:
         """Remove the templates whose keys begin with ``key``; machines copied from them go on."""
-        found = [template for template in self.all() if template.key.startswith(key)]
+        found = [entry for entry in self.all() if entry.key.startswith(key)]
         if not found or not key:
             raise ImageError(f"no template {key!r}", hint="See stockade template list.")
-        for template in found:
-            remove_tree(template.folder)
+        for entry in found:
+            remove_tree(self.root / entry.key)
         return found
 
     def discard(self, key: str) -> None:
@@ -137,8 +161,24 @@ class TemplateStore:
             raise DamagedError(f"{folder.name[:12]}: {_FACTS}: {error}") from None
         return Template(folder, facts)
 
-    def _prune(self, newest: Path) -> None:
-        others = [path for path in self.root.iterdir() if path != newest]
+    def _describe(self, folder: Path) -> Entry | None:
+        facts, damage = None, ""
+        try:
+            if template := self._read(folder):
+                facts = template.facts
+                check(template)
+        except DamagedError as error:
+            damage = str(error)
+        except OSError as error:
+            damage = f"{error.filename}: {error.strerror}"
+        try:
+            size = sum(path.lstat().st_blocks * 512 for path in folder.iterdir())
+        except OSError:  # no folder, or removed in this very moment
+            return None
+        return Entry(folder.name, facts, damage, size)
+
+    def _prune(self, kept: set[str]) -> None:
+        others = [path for path in self.root.iterdir() if path.name not in kept]
 
         def used(path: Path) -> float:
             try:
@@ -176,14 +216,14 @@ def write_facts(folder: Path, facts: Facts) -> None:
 
 def check(template: Template) -> None:
     """Raise ``DamagedError`` unless the files are those that were saved."""
-    for name in (RAM, STATE):
-        path = template.folder / name
+    for name, path in ((RAM, template.ram), (STATE, template.state)):
+        shown = template.folder / name
         if name == RAM and path.stat().st_size != template.facts.memory:
-            raise DamagedError(f"{path} is of another size than the machine's memory")
+            raise DamagedError(f"{shown} is of another size than the machine's memory")
         if name == RAM and _noted(template):
             continue
         if checksum(path) != template.facts.sums.get(name):
-            raise DamagedError(f"{path} is not what was saved")
+            raise DamagedError(f"{shown} is not what was saved")
         if name == RAM:
             _note(template)
 

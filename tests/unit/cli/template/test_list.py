@@ -33,6 +33,6 @@ def test_all_are_listed_and_the_oldest_comes_first(
     assert first.pop("size") > 0
     assert first == {
         "key": "cd" * 32, "image": "debian-python", "digest": "ef" * 32, "cpus": 2, "memory": 4096,
-        "slots": 16, "created": 1.0,
+        "slots": 16, "created": 1.0, "damage": "",
     }  # fmt: skip
     assert second["key"] == "ab" * 32

@@ -50,6 +50,21 @@ def test_what_names_none_is_refused(
     assert folder.is_dir()
 
 
+def test_a_damaged_one_can_be_removed_whatever_rests_on_it(
+    read: Callable[..., Namespace],
+    save_checkpoint: SaveCheckpoint,
+    make_template: MakeTemplate,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = make_template("abcd" * 16)
+    save_checkpoint("one", template="abcd" * 16)
+    (folder / "template.json").write_text("{")
+    assert remove.run(read(remove, "abcdab", "--json")) == 0
+    [shown] = json.loads(capsys.readouterr().out)
+    assert shown["damage"]
+    assert not folder.exists()
+
+
 def test_one_that_checkpoints_rest_on_is_kept(
     read: Callable[..., Namespace],
     save_checkpoint: SaveCheckpoint,

@@ -18,7 +18,6 @@ from stockade.model.errors import MissingToolError
 from stockade.sandbox import registry
 from stockade.sandbox.backends.base import Backend, Disk, Hardware, Ram
 from stockade.sandbox.backends.qemu_microvm import (
-    RAM_PATH,
     Inherited,
     QemuMicrovm,
     command_line,
@@ -211,9 +210,9 @@ def test_a_copy_maps_its_template_privately_and_boots_nothing(
     hardware: Hardware, tmp_path: Path, deferred: bool
 ) -> None:
     copy = replace(hardware, ram=Ram(tmp_path / "ram", shared=False), state=77, deferred=deferred)
-    words = command_line(copy, _INHERITED, kvm=False)
+    words = command_line(copy, _INHERITED, kvm=False, ram_fd=55)
     assert _values(words, "-object") == [
-        f"memory-backend-file,id=ram,size=256M,mem-path={RAM_PATH},share=off"
+        "memory-backend-file,id=ram,size=256M,mem-path=/proc/self/fd/55,share=off"
     ]
     assert "memory-backend=ram" in _values(words, "-machine")[0].split(",")
     assert _values(words, "-incoming") == ["defer" if deferred else "fd:77"]

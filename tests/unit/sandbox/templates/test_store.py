@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,9 +70,47 @@ def test_what_is_published_is_found(store: TemplateStore, publish: Callable[...,
     assert (found.key, found.folder) == ("aa11", store.root / "aa11")
     assert replace(found.facts, sums={}) == _FACTS
     assert set(found.facts.sums) == {"ram", "state"}
-    assert 3 * _PAGE <= found.size < _SIZE
-    assert store.all() == [found]
+    (entry,) = store.all()
+    assert (entry.key, entry.facts, entry.damage) == ("aa11", found.facts, "")
+    assert 3 * _PAGE <= entry.size < _SIZE
     assert store.find("aa") is None
+
+
+def test_what_is_held_stays_what_was_checked(
+    store: TemplateStore, publish: Callable[..., Template]
+) -> None:
+    made = publish()
+    ram, state = made.ram.read_bytes(), made.state.read_bytes()
+    with ExitStack() as owned:
+        held = store.find("aa11", owned)
+        assert held == made
+        for name in ("ram", "state"):  # others, in their place
+            (made.folder / f"{name}.new").write_bytes(b"other" * 1000)
+            (made.folder / f"{name}.new").replace(made.folder / name)
+        assert (held.ram.read_bytes(), held.state.read_bytes()) == (ram, state)
+        check(held)
+        shutil.rmtree(made.folder)
+        assert (held.ram.read_bytes(), held.state.read_bytes()) == (ram, state)
+        assert held.held
+    for fd in held.held:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(fd)
+
+
+def test_what_takes_the_place_of_one_before_it_is_held_is_checked(
+    store: TemplateStore, publish: Callable[..., Template], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = publish()
+    hold = Template.hold
+
+    def swapped(self: Template, owned: ExitStack) -> Template:
+        (made.folder / "new").write_bytes(b"x" * _SIZE)
+        (made.folder / "new").replace(made.folder / "ram")
+        return hold(self, owned)
+
+    monkeypatch.setattr(Template, "hold", swapped)
+    with ExitStack() as owned, pytest.raises(DamagedError, match="not what was saved"):
+        store.find("aa11", owned)
 
 
 def test_nobody_else_can_reach_one(store: TemplateStore, publish: Callable[..., Template]) -> None:
@@ -86,20 +125,28 @@ def test_the_same_key_again_takes_the_others_place(
     publish(created=1.0)
     with (store.root / "aa11" / "ram").open("rb") as held:
         second = publish(created=2.0)
-        assert store.all() == [second]
+        assert [entry.facts for entry in store.all()] == [second.facts]
         assert len(held.read()) == _SIZE  # as a machine that runs has it
 
 
-def test_they_are_listed_oldest_first_and_damaged_ones_are_not(
+def test_they_are_listed_oldest_first_and_damaged_ones_are_marked(
     store: TemplateStore, publish: Callable[..., Template]
 ) -> None:
     for number, key in enumerate(["bb", "aa", "cc"]):
-        publish(key, created=float(number))
+        publish(key, created=float(number + 1))
+    _flip(publish("ff", created=9.0).ram)
     (store.root / "dd").mkdir()
     (store.root / "a file").touch()
     publish("ee")
     (store.root / "ee" / "template.json").write_text("{")
-    assert [template.key for template in store.all()] == ["bb", "aa", "cc"]
+    entries = store.all()
+    assert [entry.key for entry in entries if entry.facts] == ["bb", "aa", "cc", "ff"]
+    damage = {entry.key: entry.damage for entry in entries if entry.damage}
+    assert damage.keys() == {"dd", "ee", "ff"}
+    assert all(text.isprintable() for text in damage.values())
+    for key in damage:
+        assert [entry.key for entry in store.remove(key)] == [key]
+    assert [entry.damage for entry in store.all()] == ["", "", ""]
 
 
 def test_the_ones_used_longest_ago_go_first(
@@ -113,6 +160,14 @@ def test_the_ones_used_longest_ago_go_first(
     publish("new")
     assert {path.name for path in store.root.iterdir()} == {*keys, "new"} - {"k1"}
     assert store.find("k0")
+
+
+def test_the_spared_ones_stay(store: TemplateStore, tmp_path: Path) -> None:
+    keys = [f"k{number}" for number in range(module._KEPT + 2)]
+    for number, key in enumerate(keys):
+        store.publish(_make(tmp_path / key), key, spare={"k0", "gone"})
+        os.utime(store.root / key / "template.json", (number, number))
+    assert {path.name for path in store.root.iterdir()} == {"k0", *keys[-module._KEPT :]}
 
 
 def test_what_is_no_template_goes_before_any_that_is(
@@ -133,8 +188,8 @@ def test_removing_goes_by_a_prefix(store: TemplateStore, publish: Callable[..., 
         with pytest.raises(ImageError, match="no template") as error:
             store.remove(nothing)
         assert error.value.hint
-    assert {template.key for template in store.remove("aa")} == {"aa11", "aa22"}
-    assert [template.key for template in store.all()] == ["bb33"]
+    assert {entry.key for entry in store.remove("aa")} == {"aa11", "aa22"}
+    assert [entry.key for entry in store.all()] == ["bb33"]
     assert {path.name for path in store.root.iterdir()} == {"bb33"}
 
 
@@ -248,7 +303,7 @@ def test_a_list_is_made_whatever_facts_say(
     made = publish()
     document = {**asdict(made.facts), name: value}
     (made.folder / "template.json").write_text(json.dumps(document))
-    assert "sound" in {template.key for template in store.all()}
+    assert "sound" in {entry.key for entry in store.all()}
 
 
 @pytest.mark.parametrize(
@@ -263,7 +318,7 @@ def test_facts_that_are_none_are_damage(
     with pytest.raises(DamagedError) as error:
         store.find("aa11")
     assert str(error.value).isprintable()
-    assert [template.key for template in store.all()] == ["sound"]
+    assert [entry.key for entry in store.all() if not entry.damage] == ["sound"]
 
 
 # What spares reading the memory each time.

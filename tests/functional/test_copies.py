@@ -14,6 +14,7 @@ import pytest
 from stockade.model.errors import MachineError, StockadeError
 from stockade.model.limits import Limits
 from stockade.model.profile import Access, FileGrant, Profile
+from stockade.sandbox import checkpoints, control, registry
 from stockade.sandbox.checkpoint import Checkpoint
 from stockade.sandbox.sandbox import Sandbox
 
@@ -117,9 +118,14 @@ async def test_granted_files_are_in_the_copy(tmp_path: Path, access: Access) -> 
     assert (tmp_path / "file").read_text() == "granted"
 
 
-async def test_a_rollback_brings_back_what_was_deleted(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("granted")
-    profile = Profile(files=(FileGrant(host=tmp_path, guest="/workspace", access=Access.OVERLAY),))
+async def test_a_rollback_brings_back_what_was_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STOCKADE_STATE_DIR", str(tmp_path / "state"))
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "file").write_text("granted")
+    profile = Profile(files=(FileGrant(host=given, guest="/workspace", access=Access.OVERLAY),))
     async with Sandbox(profile) as box:
         await _text(box, "echo mine >made; echo more >>file; sync")
         moment = await box.checkpoint()
@@ -131,6 +137,13 @@ async def test_a_rollback_brings_back_what_was_deleted(tmp_path: Path) -> None:
                 with pytest.raises(MachineError):
                     await left.wait()
                 assert await _text(box, "cat made file") == "mine\ngrantedmore\n"
+            # Others can still ask, and a pause ends with it.
+            await anyio.to_thread.run_sync(lambda: control.ask(box.id, op="pause"))
+            assert (box.paused, box.id in checkpoints.paused_machines()) == (True, True)
+            await box.rollback(moment)
+            assert (box.paused, box.id in checkpoints.paused_machines()) == (False, False)
+            assert not registry.is_paused(box.id)
+            assert await _text(box, "cat made") == "mine\n"
         finally:
             moment.close()
 

@@ -136,6 +136,9 @@ def test_a_paused_machine_outlives_the_process_that_it_belonged_to(
 
     mistake = stockade("resume", run.machine[:5])
     expect_one_clear_line(mistake, "no command given", "two dashes", code=2)
+    missing = stockade("resume", run.machine, "--", "/no/such/program")
+    assert missing.returncode == 127
+    assert _checkpoints(stockade) == {f"paused-{run.machine}"}
     script = "cat /tmp/file; ps -o stat=,args= -p $0; exit 5"
     done = stockade("resume", run.machine[:5], "--", "sh", "-c", script, worker)
     assert (done.returncode, done.stderr) == (5, b"")
@@ -224,6 +227,8 @@ def test_a_deleted_workspace_is_back_with_one_command(stockade: Stockade, worksp
         mistake = stockade("rollback", "before")
         expect_one_clear_line(mistake, "no command given", code=2)
         assert run.process.poll() is None
+        assert stockade("pause", run.machine).returncode == 0
+        assert [one["state"] for one in json.loads(stockade("ps", "--json").stdout)] == ["paused"]
         done = stockade("rollback", "before", "--", "sh", "-c", "cat note; rm note; exit 3")
         assert (done.returncode, done.stdout, done.stderr) == (3, b"as given\n", b"")
         _, said = run.process.communicate(timeout=PATIENCE)

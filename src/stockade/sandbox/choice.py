@@ -11,9 +11,15 @@ if TYPE_CHECKING:
     from stockade.model.profile import Wall
     from stockade.sandbox.backends.base import Backend
     from stockade.sandbox.images.progress import Progress
+    from stockade.sandbox.images.runtime import Runtime
 
 
-async def choose_backend(_wall: Wall, progress: Progress | None = None) -> Backend:
-    """Return the backend to use. There is one so far, and it satisfies every minimum."""
-    verdict = await kvm_verdict(progress)
+async def choose_backend(
+    _wall: Wall, progress: Progress | None = None, *, runtime: Runtime | None = None
+) -> Backend:
+    """Return the backend to use. There is one so far, and it satisfies every minimum.
+
+    ``runtime`` spares the time of finding it, if it was found already.
+    """
+    verdict = await kvm_verdict(progress, runtime=runtime)
     return QemuMicrovm(kvm=verdict.usable)

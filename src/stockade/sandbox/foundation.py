@@ -65,9 +65,9 @@ class Foundation:
         Their descriptors and the template's are closed by ``owned``. Without ``files`` those are
         left for ``grant``.
         """
-        backend = backend or await choose_backend(profile.wall, progress)
         image = await prepare(profile.image, progress)
         runtime = await prepare_runtime(progress)
+        backend = backend or await choose_backend(profile.wall, progress, runtime=runtime)
         limits = profile.limits
         # Scratch files live in RAM too; what is never written costs the host nothing.
         memory = limits.memory + limits.scratch + RESERVE

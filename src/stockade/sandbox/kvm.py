@@ -54,8 +54,12 @@ class KvmVerdict:
     seconds: float | None = None
 
 
-async def kvm_verdict(progress: Progress | None = None, *, again: bool = False) -> KvmVerdict:
+async def kvm_verdict(
+    progress: Progress | None = None, *, again: bool = False, runtime: Runtime | None = None
+) -> KvmVerdict:
     """Tell whether to use KVM; prove it if that was not done yet, or if ``again`` is true.
+
+    It is proved by booting ``runtime``, which is found or built unless it is given.
 
     Raises ``ImageError`` if the runtime cannot be built or the cache cannot be written.
     """
@@ -66,7 +70,7 @@ async def kvm_verdict(progress: Progress | None = None, *, again: bool = False) 
     except MissingToolError as error:
         return KvmVerdict(usable=False, reason=str(error))
     progress = progress or Silent()
-    runtime = await prepare_runtime(progress)
+    runtime = runtime or await prepare_runtime(progress)
     key = _fingerprint(program, runtime)
     if not again and (known := _recall(key)):
         return known

@@ -85,7 +85,7 @@ class Sandbox:
         self._foundation: Foundation | None = None
         self._machine: Machine | None = None
         self._stopwatch = Stopwatch()
-        self._door = anyio.CancelScope()  # by which other processes ask for something
+        self._door: anyio.CancelScope | None = None  # by which others ask for something
         self.files = Files(self._new_process)
 
     async def __aenter__(self) -> Self:
@@ -322,6 +322,7 @@ class Sandbox:
             command=self._command,
         )
         # The folder with the door in it goes with each machine.
-        self._door.cancel()
+        if self._door:
+            self._door.cancel()
         self._door = anyio.CancelScope()
         tasks.start_soon(self._attend, self._door)

@@ -52,3 +52,17 @@ def test_json_holds_the_whole_record(
     [shown] = json.loads(capsys.readouterr().out)
     assert shown["id"] == machine.id
     assert shown["command"] == machine.command
+    assert shown["state"] == "running"
+
+
+def test_a_paused_machine_says_so(
+    read: Callable[..., Namespace],
+    machine: registry.Record,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for paused in (True, False):
+        registry.mark_paused(machine.id, paused=paused)
+        assert ps.run(read(ps)) == 0
+        header, row = capsys.readouterr().out.splitlines()
+        assert header.split()[:2] == ["ID", "STATE"]
+        assert row.split()[1] == ("paused" if paused else "running")

@@ -11,9 +11,11 @@ from typing import Any
 import anyio
 import pytest
 from anyio import to_thread
+from tests.unit.sandbox.played import Agent, PlayedBackend
 
 from stockade.model.errors import MachineError, StockadeError
-from stockade.sandbox import control, registry
+from stockade.sandbox import checkpoints, control, registry
+from stockade.sandbox.sandbox import Sandbox
 
 pytestmark = pytest.mark.anyio
 
@@ -168,3 +170,25 @@ def test_a_machine_that_is_not_there_is_told(folder: Path) -> None:
     folder.rmdir()
     with pytest.raises(StockadeError, match="does not answer"):
         control.ask(_MACHINE, op="pause")
+
+
+@pytest.mark.usefixtures("folder")
+async def test_a_pause_that_cannot_be_saved_is_undone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STOCKADE_STATE_DIR", str(tmp_path / "state"))
+    backend = PlayedBackend(Agent())
+    async with Sandbox(backend=backend, cold=True) as box:
+        # Its memory is nobody's file, so there is nothing to save.
+        with pytest.raises(MachineError, match="has not mapped"):
+            await control.perform(box, {"op": "pause"})
+        assert not box.paused
+        assert backend.machines[0].commands[-1] == "cont"
+        assert checkpoints.paused_machines() == set()
+        await box.pause()
+        await control.perform(box, {"op": "resume"})
+        assert not box.paused
+        with pytest.raises(StockadeError, match="no such request: fly"):
+            await control.perform(box, {"op": "fly"})
+        with pytest.raises(StockadeError, match="is there already"):
+            await control.perform(box, {"op": "checkpoint", "folder": str(tmp_path)})

@@ -255,3 +255,19 @@ def test_a_machine_that_ends_before_the_blow_is_no_error(
 
     monkeypatch.setattr(Path, "touch", end_first)
     assert registry.kill(record.id) == record
+
+
+def test_whether_one_is_paused_is_noted_where_it_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    for paused in (True, False):
+        registry.mark_paused("aabb", paused=paused)
+        assert not registry.is_paused("aabb")
+    registry.folder_of("aabb").mkdir(parents=True)
+    for paused in (True, True, False, False):
+        registry.mark_paused("aabb", paused=paused)
+        assert registry.is_paused("aabb") is paused
+    registry.mark_paused("aabb", paused=True)
+    registry.forget("aabb")
+    assert not registry.is_paused("aabb")

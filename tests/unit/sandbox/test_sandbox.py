@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.lowlevel
 import pytest
 from tests.unit.sandbox.conftest import open_descriptors
 from tests.unit.sandbox.played import (
@@ -162,6 +163,21 @@ async def test_a_paused_machine_is_stopped_once_and_refuses_work(runtime: Path) 
             await box.resume()
         await box.ping()
     assert backend.machines[0].commands == ["qmp_capabilities", "stop", "cont"]
+
+
+@pytest.mark.anyio
+async def test_a_pause_that_is_cancelled_is_whole_or_has_not_begun(runtime: Path) -> None:
+    """Time must not go on for a machine that stands still, nor the other way round."""
+    backend = PlayedBackend(Agent())
+    async with Sandbox(backend=backend, cold=True) as box:
+        for order, change in (("stop", box.pause), ("cont", box.resume)):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(change)
+                while backend.machines[0].commands[-1:] != [order]:
+                    await anyio.lowlevel.checkpoint()
+                tasks.cancel_scope.cancel()
+            assert box.paused is (order == "stop")
+            assert registry.is_paused(box.id) is (order == "stop")
 
 
 @pytest.mark.anyio

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +19,15 @@ from stockade.sandbox.images.cache import Cache
 from stockade.sandbox.images.prepare import prepare, prepare_runtime
 from stockade.sandbox.images.progress import Silent
 from stockade.sandbox.paths import cache_dir
+from stockade.sandbox.templates import store
 from stockade.sandbox.templates.build import get_template
+from stockade.sandbox.templates.key import template_key
 from stockade.sandbox.templates.store import Template, TemplateStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.unit.conftest import SaveCheckpoint
 
     from stockade.sandbox.backends.base import Backend
 
@@ -83,7 +88,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Place]:
 
 
 @pytest.mark.machine
-async def test_it_is_made_once_and_anew_where_it_is_damaged(place: _Place) -> None:
+async def test_it_is_made_once_and_anew_where_it_is_damaged(
+    place: _Place, save_checkpoint: SaveCheckpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = _Recorder()
     made = await place.get(progress=first)
     assert first.stages[-3:] == [
@@ -98,6 +105,13 @@ async def test_it_is_made_once_and_anew_where_it_is_damaged(place: _Place) -> No
 
     # Of several that want the one that is damaged, one makes it.
     (made.folder / "state").write_bytes(b"damaged")
+    # Of others, those stay that a checkpoint rests on.
+    monkeypatch.setattr(store, "_KEPT", 2)
+    save_checkpoint("one", template="cd" * 32)
+    for number, key in enumerate(("cd" * 32, "ee" * 32, "ff" * 32)):
+        (place.store.root / key).mkdir()
+        (place.store.root / key / "template.json").touch()
+        os.utime(place.store.root / key / "template.json", (number, number))
     found: list[Template] = []
     recorders = [_Recorder() for _ in range(3)]
 
@@ -109,11 +123,34 @@ async def test_it_is_made_once_and_anew_where_it_is_damaged(place: _Place) -> No
             tasks.start_soon(get, recorder)
     assert sum("booting a template" in recorder.stages for recorder in recorders) == 1
     assert len({template.facts.created for template in found}) == 1
+    kept = {path.name for path in place.store.root.iterdir()}
+    assert kept == {made.key, "cd" * 32, "ff" * 32}
     warnings = [text for recorder in recorders for text in recorder.warnings]
     # Only the one that holds the lock may touch it: the others might find a sound one by then.
     assert len(warnings) == 1
     assert all("damaged and made anew" in text and text.isprintable() for text in warnings)
     assert list((place.root / "tmp").iterdir()) == []
+
+
+async def test_a_damaged_one_is_left_to_whoever_holds_the_lock(place: _Place) -> None:
+    """Another process may have put it right between the look and the removal."""
+    progress = _Recorder()
+    waiting = anyio.Event()
+
+    class Waiting(_Recorder):
+        def stage(self, title: str, done: float | None) -> None:
+            if title == "waiting for another process's template":
+                waiting.set()
+
+    image, runtime = await prepare("debian-python", progress), await prepare_runtime(progress)
+    key = template_key(QemuMicrovm(), image, runtime, _SHAPE)
+    damaged = place.store.root / key
+    damaged.mkdir(parents=True)
+    async with place.store.cache.lock(f"template-{key}"), anyio.create_task_group() as tasks:
+        tasks.start_soon(place.get, None, Waiting())
+        await waiting.wait()
+        assert damaged.is_dir()
+        tasks.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize(

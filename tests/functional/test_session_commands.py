@@ -267,7 +267,16 @@ def test_a_template_is_listed_and_removed_unless_a_checkpoint_rests_on_it(
         assert template["image"] == "debian-python"
         assert 0 < template["size"] < template["memory"]
         shown = stockade("template", "list").stdout.decode().splitlines()
-        assert shown[0].split() == ["KEY", "IMAGE", "CPUS", "MEMORY", "SIZE", "CREATED", "(UTC)"]
+        assert shown[0].split() == [
+            "KEY",
+            "IMAGE",
+            "CPUS",
+            "MEMORY",
+            "SIZE",
+            "CREATED",
+            "(UTC)",
+            "STATE",
+        ]
         assert shown[1].startswith(template["key"][:12])
 
         assert stockade("checkpoint", "take", run.machine, "one").returncode == 0

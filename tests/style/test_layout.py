@@ -23,6 +23,7 @@ _TESTED_ELSEWHERE: dict[str, str] = {
     "guest/rootfs.py": "mounts the workload's tree",
     "guest/disks.py": "binds and releases drivers of a machine's disks",
     "guest/cgroups.py": "needs a cgroup tree of its own",
+    "guest/trust.py": "mounts files into the workload's tree",
     "guest/linux.py": "raw system calls, used by those above",
     # Only types: nothing runs.
     "tools/base.py": "protocols and plain values; each tool's test uses them",

@@ -12,6 +12,7 @@ it, with the payload ``data``. Requests by their ``op``:
 ``exec``       run a program: argv, env, cwd, tty, stdin, stdout, stderr, cpu_time
 ``file``       one of ``files.py``'s operations: action, path, mode, stdin, stdout, stderr
 ``stats``      what the workload uses now
+``trust``      have programs trust an authority: its certificate, and a store for Java in hex
 ``ping``       nothing
 
 A command is answered by ``started``, then ``exited``; meanwhile the host may send ``signal`` and
@@ -25,7 +26,7 @@ import gc
 import os
 from typing import TYPE_CHECKING, Any
 
-from stockade.guest import files, machine, rootfs
+from stockade.guest import files, machine, network, rootfs
 from stockade.guest.cgroups import Group
 from stockade.guest.channel import Channel, drain
 from stockade.guest.command import Command
@@ -88,6 +89,12 @@ class Agent:
             files.check(request["action"])
             path, mode = os.fsencode(request["path"]), int(request.get("mode", 0))
             self._run(call, request, ("file", request["action"], path, mode))
+        elif operation == "trust":
+            from stockade.guest import trust  # noqa: PLC0415 - most machines have no network
+
+            authority, store = request["authority"].encode("ascii"), bytes.fromhex(request["java"])
+            trust.install(self._namespace, authority, store)
+            call.finish({"event": "done"})
         elif operation == "rest":
             self._rest(request["disks"])
             call.finish({"event": "done"})
@@ -116,6 +123,7 @@ class Agent:
         user = (request["uid"], request["gid"])
         if self._workload is None:
             self._namespace = machine.prepare(self._disks)
+            network.Network(self.loop, network.open_sockets(), lambda: self.channel)
         if (bounds, user) != (self._bounds, self._user):
             self._renew_workload(bounds, user)
         machine.configure(request, self._namespace, self._disks)

@@ -38,7 +38,6 @@ _SYSCTLS = {
     "kernel/modules_disabled": "1",
 }
 _RNDADDENTROPY, _RNDRESEEDCRNG = 0x40085203, 0x5207  # random(4)
-_SIOCSIFFLAGS, _IFF_UP = 0x8914, 1  # netdevice(7)
 
 
 class Ports(NamedTuple):
@@ -72,7 +71,6 @@ def renew(random: int, adoption: Adoption) -> None:
 
 def prepare(disks: Disks) -> int:
     """Do all that needs no word on the session; return the workload's mount namespace."""
-    _raise_loopback()
     return rootfs.assemble(disks)
 
 
@@ -116,13 +114,6 @@ def _find_port(name: str) -> str:
             if file.read().strip() == name:
                 return f"/dev/{port}"
     raise OSError(0, "the machine has no such virtio port", name)
-
-
-def _raise_loopback() -> None:
-    import socket  # noqa: PLC0415 - costs 20 ms of the boot under emulation, so it is not at the top
-
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _IFF_UP))
 
 
 def _write_if_there(path: str, value: str) -> None:

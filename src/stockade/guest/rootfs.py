@@ -21,6 +21,10 @@ SCRATCH = "/run/scratch"
 TERMINALS = "/run/pts"
 _SHARED_MEMORY = "/run/shm"
 _MACHINE_ID, _MACHINE_ID_PLACE = "/run/machine-id", "/etc/machine-id"
+_RESOLVER, _RESOLVER_PLACE = "/run/resolv.conf", "/etc/resolv.conf"
+# Any address but loopback would do: whichever is asked, the host answers (see network.py).
+_RESOLVER_TEXT = "nameserver 198.18.0.1\n"
+_FILES = (_MACHINE_ID_PLACE, _RESOLVER_PLACE)
 _EMPTY = 1 << 20  # bytes; a size of 0 would mean no bound at all
 _INERT = linux.MS_NOSUID | linux.MS_NODEV
 _DEVICES = {
@@ -50,9 +54,16 @@ def assemble(disks: Disks) -> int:
     linux.mount("tmpfs", SCRATCH, "tmpfs", _INERT, f"size={_EMPTY},mode=0755")
     linux.mount("devpts", TERMINALS, "devpts", linux.MS_NOSUID | linux.MS_NOEXEC, "ptmxmode=0666")
     linux.mount("tmpfs", _SHARED_MEMORY, "tmpfs", _INERT, f"size={_EMPTY},mode=1777")
-    os.close(os.open(_MACHINE_ID, os.O_CREAT | os.O_WRONLY, 0o444))
+    for path in (_MACHINE_ID, _RESOLVER):
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o444))
+    linux.write_file(_RESOLVER, _RESOLVER_TEXT)
     root = _layer(disks.node("image"), "image", writable=True)
-    paths = {"/dev/pts": TERMINALS, "/dev/shm": _SHARED_MEMORY, _MACHINE_ID_PLACE: _MACHINE_ID}  # noqa: S108 - in the guest
+    paths = {
+        "/dev/pts": TERMINALS,
+        "/dev/shm": _SHARED_MEMORY,  # noqa: S108 - in the guest
+        _MACHINE_ID_PLACE: _MACHINE_ID,
+        _RESOLVER_PLACE: _RESOLVER,
+    }
     trees = {target: linux.clone_tree(path) for target, path in paths.items()}
     return _in_new_namespace(lambda: _furnish(root, trees))
 
@@ -88,6 +99,21 @@ def attach_grants(namespace: int, disks: Disks, grants: Sequence[Mapping[str, st
 
     _in_child(attach)
     for tree, _ in trees:
+        os.close(tree)
+
+
+def attach_files(namespace: int, files: Mapping[str, str]) -> None:
+    """Attach single files of the agent's in ``namespace``: target to path."""
+    trees = {target: linux.clone_tree(path) for target, path in files.items()}
+
+    def attach() -> None:
+        linux.setns(namespace, linux.CLONE_NEWNS)
+        os.umask(0o022)
+        for target, tree in trees.items():
+            _attach(tree, target, is_file=True)
+
+    _in_child(attach)
+    for tree in trees.values():
         os.close(tree)
 
 
@@ -169,7 +195,7 @@ def _furnish(root: str, trees: Mapping[str, int]) -> None:
     _devices()
     os.umask(0o022)
     for target, tree in trees.items():
-        _attach(tree, target, is_file=target == _MACHINE_ID_PLACE)
+        _attach(tree, target, is_file=target in _FILES)
 
 
 def _devices() -> None:

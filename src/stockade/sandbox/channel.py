@@ -20,6 +20,9 @@ from stockade.wire.errors import ProtocolError, StreamClosedError, StreamLimitEr
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
+
+    Visitor = Callable[["Stream", bytes], object]
 
 _CHUNK = 1 << 18
 _STALE = 8 << 20  # bytes that a copied machine may have had under way; it is a small part of that
@@ -47,6 +50,8 @@ class Channel:
         if not after:
             self._ours.set()
         self._failure: MachineError | None = None
+        self.visitor: Visitor | None = None
+        """Takes each stream that the machine opens, with its payload; else they are reset."""
         self._connection.start()
 
     async def run(self) -> None:
@@ -165,12 +170,18 @@ class Channel:
         if isinstance(event, events.PeerReady):
             self._ready.set()
         elif isinstance(event, events.StreamOpened):
-            # Nothing in this version lets the machine ask for anything.
-            self._connection.reset(event.stream, "not expected")
+            self._receive_visit(event.stream, bytes(event.payload))
         else:
             stream = self._streams.get(event.stream)
             if stream is not None:
                 stream.on_event(event)
+
+    def _receive_visit(self, number: int, payload: bytes) -> None:
+        if self.visitor is None:
+            self._connection.reset(number, "there is no network")
+            return
+        stream = self._streams[number] = Stream(self, self._connection, number)
+        self.visitor(stream, payload)
 
 
 class Stream:

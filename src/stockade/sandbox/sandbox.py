@@ -26,17 +26,19 @@ from stockade.sandbox.images.progress import Progress, Silent
 from stockade.sandbox.process import Process, Terminal
 from stockade.sandbox.ram import changed_pages
 from stockade.sandbox.stopwatch import Stopwatch
+from stockade.sandbox.trust import ENVIRONMENT, establish
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
     from anyio.abc import TaskGroup
 
     from stockade.model.outcome import ExecResult
     from stockade.sandbox.backends.base import Backend
-    from stockade.sandbox.channel import Channel
+    from stockade.sandbox.channel import Channel, Stream
     from stockade.sandbox.checkpoint import Checkpoint
     from stockade.sandbox.machine import Machine
+    from stockade.sandbox.trust import Trust
 
 _WORKSPACE = "/workspace"
 _ENVIRONMENT = {
@@ -51,7 +53,9 @@ class Sandbox:
     """One machine. Use it as an async context manager; leaving it destroys the machine.
 
     ``command`` is only what ``stockade ps`` shows. A machine is a copy of a booted template, or
-    with ``origin`` it goes on from a checkpoint; with ``cold`` it boots itself. After the start,
+    with ``origin`` it goes on from a checkpoint; with ``cold`` it boots itself. ``network`` serves,
+    and closes, each stream that the machine opens; it must not raise. Programs in the machine
+    trust ``trust`` besides whom its image does. After the start,
     ``timings`` holds seconds: ``prepare`` (images, files and template), ``launch`` (the
     hypervisor's process), ``boot`` (until the agent's first word) and ``configure`` (the session's
     own files and limits).
@@ -61,15 +65,18 @@ class Sandbox:
         self,
         profile: Profile | None = None,
         *,
+        id: str | None = None,  # noqa: A002 - it is what it is called
         progress: Progress | None = None,
         command: Sequence[str] = (),
         backend: Backend | None = None,
         cold: bool = False,
         origin: Callable[[], Awaitable[Checkpoint]] | None = None,
         source: Callable[[], Awaitable[tuple[Foundation, Machine | None]]] | None = None,
+        network: Callable[[Stream, bytes], Coroutine[Any, Any, None]] | None = None,
+        trust: Trust | None = None,
     ) -> None:
         self.profile = profile or Profile()
-        self.id = registry.new_id()
+        self.id = id or registry.new_id()
         self.timings: dict[str, float] = {}
         self.kernel = ""
         self._progress = progress or Silent()
@@ -80,6 +87,7 @@ class Sandbox:
         self._workdir = "/"
         self._cold = cold
         self._origin, self._source = origin, source
+        self._network, self._trust = network, trust
         self._lock = anyio.Lock()  # one change of the machine at a time
         self._tasks: TaskGroup | None = None
         self._foundation: Foundation | None = None
@@ -220,6 +228,7 @@ class Sandbox:
             if self.paused:
                 self._stopwatch.go_on()
                 await to_thread.run_sync(checkpoints.forget_paused, self.id)
+            self._connect(self._machine, tasks)
             self._register(foundation, self._machine, tasks)
 
     def fork(self, *, command: Sequence[str] = ()) -> Sandbox:
@@ -270,11 +279,22 @@ class Sandbox:
         if not self._source:
             preparing = time.perf_counter() - begun - sum(machine.timings.values())
             self.timings = {"prepare": preparing, **machine.timings}
+        self._connect(machine, tasks)
         self._register(foundation, machine, tasks)
         self.kernel = machine.kernel
         self._environment = {**_ENVIRONMENT, **foundation.image.manifest.env}
+        if self._trust:
+            self._environment |= ENVIRONMENT
+            await establish(machine.channel, self._trust)
         granted = any(grant.guest == _WORKSPACE for grant in self.profile.files)
         self._workdir = _WORKSPACE if granted else foundation.image.manifest.workdir
+
+    def _connect(self, machine: Machine, tasks: TaskGroup) -> None:
+        """Have what the machine opens towards the network served."""
+        if network := self._network:
+            machine.channel.visitor = lambda stream, opening: tasks.start_soon(
+                network, stream, opening
+            )
 
     async def _launch(self, owned: ExitStack, tasks: TaskGroup) -> Foundation:
         origin = await self._origin() if self._origin else None

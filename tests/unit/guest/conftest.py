@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from stockade.guest import agent, cgroups, machine, rootfs
+from stockade.guest import agent, cgroups, machine, network, rootfs, routes
 from stockade.guest.agent import Agent
 from stockade.guest.cgroups import Group
 from stockade.guest.loop import READ, WRITE, Loop
 from stockade.guest.machine import Ports
+from stockade.guest.network import Sockets
 from stockade.wire import events
 from stockade.wire.adoption import NONCE_SIZE, SEED_SIZE, Adoption
 from stockade.wire.connection import Connection, Role
@@ -48,6 +49,7 @@ class Host:
         self.received: dict[int, bytearray] = {}
         self.ended: set[int] = set()
         self.resets: dict[int, str] = {}
+        self.opened: dict[int, bytes] = {}  # by the guest, with their payloads
         self.credits = True  # whether what is received counts as consumed
         self.listens = True
         self.passed = bytearray()  # what came before it was this host's turn
@@ -143,7 +145,10 @@ class Host:
         return rest
 
     def _take(self, event: events.Event) -> None:
-        if isinstance(event, events.DataReceived):
+        if isinstance(event, events.StreamOpened):
+            self.opened[event.stream] = bytes(event.payload)
+            self.received[event.stream] = bytearray()
+        elif isinstance(event, events.DataReceived):
             self.received[event.stream] += event.data
             if self.credits:
                 self.connection.consumed(event.stream, len(event.data))
@@ -264,6 +269,16 @@ class Desk:
         return self.ask(**{**request, **more}), stdout
 
 
+@pytest.fixture(autouse=True)
+def _routes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a test does, this host keeps its own routes."""
+
+    def refuse() -> None:
+        raise AssertionError("this would cut the host off")
+
+    monkeypatch.setattr(routes, "lead_home", refuse)
+
+
 @pytest.fixture
 def loop() -> Iterator[Loop]:
     """A loop that leaves this process's signals as they were."""
@@ -281,6 +296,22 @@ def host(loop: Loop) -> Iterator[Host]:
     connected = Host(loop)
     yield connected
     connected.close()
+
+
+@pytest.fixture
+def sockets(loop: Loop) -> Iterator[Sockets]:
+    """Where a workload's connections and questions arrive, of this host's loopback alone."""
+    with (
+        socket.create_server(("::1", 0), family=socket.AF_INET6) as connections,
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as questions,
+    ):
+        questions.bind(("::1", 0))
+        questions.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        for one in (connections, questions):
+            one.setblocking(False)
+        yield Sockets(connections, questions, -1)
+        for one in (connections, questions):
+            loop.forget(one.fileno())
 
 
 class PlayedGroup(Group):
@@ -355,8 +386,15 @@ def adoptions(monkeypatch: pytest.MonkeyPatch) -> list[Adoption]:
 
 
 @pytest.fixture
-def fresh(loop: Loop, host: Host, adoptions: list[Adoption]) -> Iterator[Desk]:
+def fresh(
+    loop: Loop,
+    host: Host,
+    adoptions: list[Adoption],
+    sockets: Sockets,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Desk]:
     """An agent that nobody has adopted."""
+    monkeypatch.setattr(network, "open_sockets", lambda: sockets)
     made = Desk(loop, host, adoptions)
     yield made
     made.close()
@@ -373,7 +411,7 @@ def desk(fresh: Desk) -> Desk:
 def ready(
     desk: Desk, workload: PlayedGroup, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Desk]:
-    """An agent that has been configured, but for what would change this host's mounts."""
+    """An agent that is configured, but for what would change this host's mounts."""
     namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY)
     monkeypatch.setattr(machine, "prepare", lambda _disks: namespace)
     monkeypatch.setattr(machine, "configure", lambda *_: None)

@@ -6,6 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.lowlevel
 import pytest
 from anyio import to_thread
 from hypothesis import HealthCheck, given, settings
@@ -18,6 +19,8 @@ from stockade.wire.connection import MAX_STREAMS, WINDOW
 from stockade.wire.frames import MAX_PAYLOAD, Kind, encode_header
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.unit.sandbox.conftest import Link
 
 pytestmark = pytest.mark.anyio
@@ -30,6 +33,12 @@ async def _read_all(stream: Stream) -> None:
     while await stream.receive():
         pass
     await stream.send(b"x")
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    with anyio.fail_after(20):
+        while not holds():
+            await anyio.lowlevel.checkpoint()
 
 
 def _frame(kind: Kind, stream: int, payload: bytes = b"") -> bytes:
@@ -146,7 +155,22 @@ async def test_an_abandoned_stream_ends_its_reader_and_its_writer(link: Link) ->
 async def test_what_a_machine_opens_is_refused(link: Link) -> None:
     number = link.peer.connection.open(b"let me out")
     await link.peer.say(number, b"please")
-    assert await link.peer.event() == events.StreamReset(number, "not expected")
+    assert await link.peer.event() == events.StreamReset(number, "there is no network")
+
+
+async def test_a_stream_that_the_machine_opens_has_its_visitor(link: Link) -> None:
+    visits: list[tuple[Stream, bytes]] = []
+    link.channel.visitor = lambda stream, opening: visits.append((stream, opening))
+    number = link.peer.connection.open(b"connect")
+    await link.peer.say(number, b"there", last=True)
+    await _until(lambda: bool(visits))
+    ((stream, opening),) = visits
+    assert (stream.id, opening) == (number, b"connect")
+    assert await stream.receive() == b"there"
+    await stream.send(b"and back")
+    stream.end()
+    assert await link.peer.event() == events.DataReceived(number, b"and back")
+    assert await link.peer.event() == events.StreamEnded(number)
     # The channel goes on.
     stream = link.channel.open(b"data")
     assert await link.peer.event() == events.StreamOpened(stream.id, b"data")

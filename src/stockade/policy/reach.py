@@ -1,0 +1,35 @@
+"""How a host may be spoken to at all, so that a door knows what to expect of a connection.
+
+This decides nothing: the door asks the gate about each connection, or about each request in it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stockade.model.network import DEFAULT_PORTS, Protocol
+from stockade.policy.hosts import clean_host
+from stockade.policy.networkrules import host_key, host_keys
+from stockade.policy.refusal import Refused
+
+if TYPE_CHECKING:
+    from stockade.model.profile import Profile
+
+
+class Reach:
+    """The network grants of a profile, by host and port."""
+
+    def __init__(self, profile: Profile) -> None:
+        self._protocols: dict[tuple[str, int], set[Protocol]] = {}
+        for index, grant in enumerate(profile.network):
+            key = host_key(grant.host, f"network[{index}].host")
+            port = grant.port or DEFAULT_PORTS[grant.protocol]
+            self._protocols.setdefault((key, port), set()).add(grant.protocol)
+
+    def protocols(self, host: str, port: int) -> frozenset[Protocol]:
+        """How ``host``, in whatever spelling, may be spoken to at ``port``; total."""
+        try:
+            keys = host_keys(clean_host(host))
+        except Refused:
+            return frozenset()
+        return frozenset().union(*(self._protocols.get((key, port), ()) for key in keys))

@@ -8,16 +8,22 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+import anyio
+
+from stockade.model.action import Execution
 from stockade.model.errors import MachineKilledError
-from stockade.model.exitcodes import KILLED
+from stockade.model.exitcodes import KILLED, REFUSED
 from stockade.model.outcome import Outcome, Usage
-from stockade.sandbox.converse import converse
+from stockade.oversight import Oversight
+from stockade.sandbox import registry
+from stockade.sandbox.converse import converse, first_cause
 from stockade.sandbox.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 
     from stockade.model.profile import Profile
+    from stockade.model.verdict import Verdict
     from stockade.sandbox.checkpoint import Checkpoint
     from stockade.sandbox.images.progress import Progress
     from stockade.sandbox.process import Process, Terminal
@@ -68,26 +74,52 @@ async def run(
     terminal: Terminal | None = None,
     origin: Callable[[], Awaitable[Checkpoint]] | None = None,
     started: Callable[[Sandbox, Process], Coroutine[Any, Any, None]] | None = None,
+    cedar: Mapping[str, str] | None = None,
+    enforce: bool = True,
 ) -> Report:
     """Run one command in a machine of its own, which is gone when this returns.
 
-    The machine is fresh, or goes on from the checkpoint that ``origin`` gives.
+    The machine is fresh, or goes on from the checkpoint that ``origin`` gives. ``cedar`` are the
+    Cedar files beside the profile, name to text; ``enforce`` is off where only a record is wanted
+    of what would be denied.
 
     ``started`` is run beside the command, for what wants a hand on it meanwhile (a terminal's size,
     a live display), and is cancelled at its end.
     """
     begun = time.monotonic()
-    box = Sandbox(profile, progress=progress, command=argv, origin=origin)
-    try:
-        async with box:
-            process = await box.start(argv, terminal=terminal)
-            beside = [partial(_feed, process, streams.input())]
-            if started:
-                beside.append(partial(started, box, process))
-            outcome = await converse(process, streams.give_output, streams.give_error, *beside)
-    except MachineKilledError as error:
-        wall = time.monotonic() - begun
-        outcome = Outcome(KILLED, None, None, str(error), Usage(wall=wall))
+    action = Execution.of(argv)
+    machine = registry.new_id()
+    with Oversight(machine, profile, cedar=cedar, enforce=enforce) as oversight:
+        box = Sandbox(
+            profile,
+            id=machine,
+            progress=progress,
+            command=argv,
+            origin=origin,
+            network=oversight.serve,
+        )
+
+        async def proceed() -> Outcome:
+            async with box:
+                verdict = await oversight.submit(action)
+                if not verdict.allowed:
+                    return _refused(verdict, time.monotonic() - begun)
+                process = await box.start(argv, terminal=terminal)
+                beside = [partial(_feed, process, streams.input())]
+                if started:
+                    beside.append(partial(started, box, process))
+                return await converse(process, streams.give_output, streams.give_error, *beside)
+
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(oversight.open)
+                outcome = await proceed()
+        except BaseExceptionGroup as group:
+            cause = first_cause(group)
+            if not isinstance(cause, MachineKilledError):
+                raise cause from None
+            wall = time.monotonic() - begun
+            outcome = Outcome(KILLED, None, None, str(cause), Usage(wall=wall))
     return Report(
         session=box.id,
         profile=profile.name,
@@ -100,6 +132,11 @@ async def run(
         seconds=time.monotonic() - begun,
         timings=dict(box.timings),
     )
+
+
+def _refused(verdict: Verdict, wall: float) -> Outcome:
+    reason = f"{verdict.reason}. {verdict.hint}" if verdict.hint else verdict.reason
+    return Outcome(REFUSED, None, None, reason, Usage(wall=wall))
 
 
 async def _feed(process: Process, chunks: AsyncIterator[bytes]) -> None:

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from stockade.audit.journal import Journal
-from stockade.gate import Gate
 from stockade.model.errors import MachineError, StockadeError
-from stockade.policy.engine import compile_profile
+from stockade.oversight import Oversight, journal_of
+from stockade.sandbox import registry
 from stockade.sandbox.converse import first_cause
-from stockade.sandbox.paths import state_dir
 from stockade.sandbox.sandbox import Sandbox
 from stockade.tools.mcp.gateway import Gateway
 from stockade.tools.toolbox import Toolbox
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
+    from stockade.gate import Check
     from stockade.model.profile import Profile
     from stockade.sandbox.images.progress import Progress
     from stockade.tools.base import Description, Result
@@ -34,7 +33,6 @@ class ToolSession:
     """A session that is open. ``unaccepted`` are granted tools that a person has yet to accept."""
 
     box: Sandbox
-    gate: Gate
     toolbox: LateToolbox
     journal_path: Path
     unaccepted: list[str]
@@ -55,19 +53,21 @@ async def open_session(
     ``cedar`` are the Cedar files beside the profile (name to text), ``pins`` the accepted
     definitions of third parties' tools. ``notice`` is told, in one line, what a person should know.
     """
-    box = Sandbox(profile, progress=progress, command=["mcp"])
-    policy = compile_profile(profile, cedar=cedar)
-    path = state_dir() / "journals" / f"{box.id}.jsonl"
+    session = registry.new_id()
+    screening: list[Check] = []
+    oversight = Oversight(session, profile, cedar=cedar, enforce=enforce, screening=screening)
+    box = Sandbox(profile, id=session, progress=progress, command=["mcp"], network=oversight.serve)
     gateway = Gateway(profile.mcp, box, pins or {}, notice=notice)
+    screening.append(gateway)
+    gateway.bind(Toolbox(box, profile, oversight.submit), oversight.submit)
+    late = LateToolbox(gateway, box, notice)
     try:
-        with Journal(path) as journal:
-            gate = Gate(box.id, policy, journal, screening=[gateway], enforce=enforce)
-            gateway.bind(Toolbox(box, profile, gate.submit), gate.submit)
-            late = LateToolbox(gateway, box, notice)
+        with oversight:
+            await oversight.open()
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(late.hold)
                 async with gateway:
-                    yield ToolSession(box, gate, late, path, gateway.waiting())
+                    yield ToolSession(box, late, journal_of(session), gateway.waiting())
                 tasks.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         raise first_cause(group) from None

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-SECRETS = ("/etc/passwd", "/home/user/.ssh/id_rsa", "/var/log/x", "/workspace2/x", "/workspacex", "/")
+SECRETS = (
+    "/etc/passwd",
+    "/home/user/.ssh/id_rsa",
+    "/var/log/x",
+    "/workspace2/x",
+    "/workspacex",
+    "/",
+)
 KERNEL = (
     "/proc/self/root/workspace/x",
     "/proc/self/environ",

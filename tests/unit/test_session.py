@@ -57,3 +57,11 @@ async def test_a_run_carries_its_streams_and_reports() -> None:
 async def test_output_that_nobody_wants_ends_the_run() -> None:
     with pytest.raises(BrokenPipeError):
         await session.run(Profile(), ["yes"], _Memory(closed=True))
+
+
+async def test_a_command_that_the_policy_refuses_is_not_run() -> None:
+    streams = _Memory()
+    forbid = 'forbid (principal, action == Action::"run", resource == Program::"touch");'
+    report = await session.run(Profile(), ["touch", "/tmp/x"], streams, cedar={"no.cedar": forbid})
+    assert (report.outcome.code, streams.error) == (126, b"")
+    assert "forbidden by cedar:no.cedar#policy0" in report.outcome.reason

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stockade.cli.options import add_profile_options
+from stockade.cli.options import add_audit_option, add_profile_options
 from stockade.model.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,11 +28,7 @@ def add_arguments(parser: Parser) -> None:
         help="Serve HTTP there instead, on loopback, to who has the token: that of"
         " STOCKADE_MCP_TOKEN, or one written to a file.",
     )
-    parser.add_argument(
-        "--audit-only",
-        action="store_true",
-        help="Record what the profile would deny, and let it go ahead.",
-    )
+    add_audit_option(parser)
     parser.epilog = _MORE
 
 

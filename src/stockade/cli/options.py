@@ -64,6 +64,7 @@ def add_restored_options(parser: Parser, argument: str) -> None:
         help="Wall time of the command, such as 90s (default: the machine's profile's).",
     )
     add_watch_option(parser)
+    add_audit_option(parser)
     add_json_option(parser, "Print one JSON document with output and report.")
     parser.take_command(argument, needed=False)
 
@@ -72,6 +73,15 @@ def add_watch_option(parser: Parser) -> None:
     """Declare ``--watch``."""
     parser.add_argument(
         "--watch", action="store_true", help="Show time, CPU and memory meanwhile, on a terminal."
+    )
+
+
+def add_audit_option(parser: Parser) -> None:
+    """Declare ``--audit-only``."""
+    parser.add_argument(
+        "--audit-only",
+        action="store_true",
+        help="Record what the profile would deny, and let it go ahead.",
     )
 
 

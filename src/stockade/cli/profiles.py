@@ -28,11 +28,20 @@ def build_profile(options: Namespace) -> Profile:
     )
 
 
-def read_cedar(options: Namespace) -> dict[str, str]:
-    """The texts of the Cedar files that belong to the profile that is named, by their paths."""
-    if options.profile is None:
-        return {}
-    return dict(read(Path(options.profile)).policies)
+def read_cedar(profile: Profile) -> dict[str, str]:
+    """The texts of the Cedar files that ``profile`` names, by their paths."""
+    from stockade.policy.document import MAX_BYTES
+
+    texts = {}
+    for path in profile.policies:
+        content = _bytes(path)
+        try:
+            if len(content) > MAX_BYTES:
+                raise ProfileError(f"{path}: larger than {MAX_BYTES} bytes")
+            texts[str(path)] = content.decode()
+        except UnicodeDecodeError:
+            raise ProfileError(f"{path}: not UTF-8 text") from None
+    return texts
 
 
 def read(path: Path) -> Parsed:

@@ -43,7 +43,7 @@ async def _go_on(arguments: Namespace, opening: Callable[[Display], Awaitable[Ch
         return await run_under(profile, arguments, origin)
     from stockade.cli.terminal import shell_under
 
-    return await shell_under(profile, origin)
+    return await shell_under(profile, origin, enforce=not arguments.audit_only)
 
 
 def _expect_a_person(arguments: Namespace) -> None:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stockade.cli.options import add_json_option, add_profile_options, add_watch_option
+from stockade.cli.options import (
+    add_audit_option,
+    add_json_option,
+    add_profile_options,
+    add_watch_option,
+)
 from stockade.model.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,7 +20,8 @@ if TYPE_CHECKING:
 _MORE = (
     "The machine is fresh, and destroyed when the command ends. Standard input, output and error"
     " are the command's. The exit code is the command's own; 124 if its time was up, 125 if"
-    " Stockade failed, 126 if the command cannot be executed, 127 if there is no such command, 137"
+    " Stockade failed, 126 if the profile refuses the command or"
+    " it cannot be executed, 127 if there is no such command, 137"
     " if it was killed or out of memory, 128+n after signal n."
 )
 
@@ -24,6 +30,7 @@ def add_arguments(parser: Parser) -> None:
     """Declare the profile's options, what to show, and the command."""
     add_profile_options(parser, time="10m")
     add_watch_option(parser)
+    add_audit_option(parser)
     add_json_option(parser, "Print one JSON document with output and report.")
     parser.take_command()
     parser.epilog = _MORE

@@ -11,7 +11,7 @@ import anyio
 
 from stockade import session
 from stockade.cli.messages import say
-from stockade.cli.profiles import build_profile
+from stockade.cli.profiles import build_profile, read_cedar
 from stockade.cli.progress import Display
 from stockade.cli.streams import CollectedStreams, InheritedStreams, as_text
 from stockade.model.exitcodes import of_signal
@@ -51,6 +51,8 @@ async def run_under(
                 progress=display,
                 origin=origin,
                 started=attend,
+                cedar=read_cedar(profile),
+                enforce=not arguments.audit_only,
             )
         except BrokenPipeError:
             return of_signal(13)  # as if the command had had the closed pipe itself

@@ -41,7 +41,7 @@ def run(arguments: Namespace) -> int:
 async def _serve(profile: Profile, arguments: Namespace) -> None:
     async with open_session(
         profile,
-        cedar=read_cedar(arguments),
+        cedar=read_cedar(profile),
         pins=read_pins(pins_path(Path(arguments.profile))) if profile.mcp else {},
         enforce=not arguments.audit_only,
         notice=say,

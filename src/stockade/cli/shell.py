@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from stockade.cli.options import add_profile_options, require_terminal
+from stockade.cli.options import add_audit_option, add_profile_options, require_terminal
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -18,6 +18,7 @@ _LONG = "12h"  # a person's session, unless a profile or an option says otherwis
 def add_arguments(parser: Parser) -> None:
     """Declare the profile's options."""
     add_profile_options(parser, time=_LONG)
+    add_audit_option(parser)
     parser.epilog = "The machine is fresh, and destroyed with all its files when the shell ends."
 
 

@@ -8,13 +8,14 @@ import sys
 import termios
 import tty
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
 from stockade import session
 from stockade.cli.messages import say
-from stockade.cli.profiles import build_profile
+from stockade.cli.profiles import build_profile, read_cedar
 from stockade.cli.progress import Display
 from stockade.cli.streams import InheritedStreams
 from stockade.sandbox.process import Terminal
@@ -33,12 +34,15 @@ _SHELL = ("/bin/sh", "-c", 'exec "$(command -v bash || echo /bin/sh)" -i')
 
 def shell(arguments: Namespace) -> int:
     """Run a shell under the profile of ``arguments`` until it ends; return its exit code."""
-    return anyio.run(shell_under, build_profile(arguments))
+    enforce = not arguments.audit_only
+    return anyio.run(partial(shell_under, build_profile(arguments), enforce=enforce))
 
 
 async def shell_under(
     profile: Profile,
     origin: Callable[[], Awaitable[Checkpoint]] | None = None,
+    *,
+    enforce: bool = True,
 ) -> int:
     """Run a shell until it ends; return its exit code."""
     with Display() as display:
@@ -57,6 +61,8 @@ async def shell_under(
             terminal=_size(),
             origin=origin,
             started=attend,
+            cedar=read_cedar(profile),
+            enforce=enforce,
         )
     if report.outcome.reason:
         say(report.outcome.reason)

@@ -6,14 +6,19 @@ recorded at all; whether it is allowed is for the policy to say.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
+
+from stockade.model.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MAX_NAME = 256
 MAX_TEXT = 64 * 1024
 MAX_ARGUMENTS = 64
-MAX_WORDS = 1024
+MAX_WORDS = 16 * 1024
 
 _Name = Annotated[str, Field(max_length=MAX_NAME)]
 _Text = Annotated[str, Field(max_length=MAX_TEXT)]
@@ -79,6 +84,21 @@ class Execution(_Request):
 
     kind: Literal["run"] = "run"
     argv: Annotated[tuple[_Text, ...], Field(min_length=1, max_length=MAX_WORDS)]
+
+    @classmethod
+    def of(cls, argv: Sequence[str]) -> Self:
+        """Name a command that may hold any bytes, as ``os.fsdecode`` gives them.
+
+        Those that are no text are escaped; ``UsageError`` if it is more than is recorded.
+        """
+        words = [word.encode(errors="surrogateescape") for word in argv]
+        if len(words) > MAX_WORDS or max(map(len, words), default=0) > MAX_TEXT:
+            raise UsageError(
+                f"the command has more than {MAX_WORDS} words, or one of more than"
+                f" {MAX_TEXT // 1024}KiB, which is more than the record takes",
+                hint="Give long lists and texts by standard input or in a file.",
+            )
+        return cls(argv=tuple(word.decode(errors="backslashreplace") for word in words))
 
 
 Action = ToolCall | HttpRequest | Connection | Lookup | ModelCall | Execution

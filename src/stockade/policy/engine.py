@@ -35,8 +35,12 @@ def compile_profile(
     """Make a policy of a profile and the Cedar files beside it (name to text).
 
     ``source`` is what errors call the profile. ``ProfileError`` names the file and line of a Cedar
-    rule that is wrong, or the place in the profile of what cannot be a rule.
+    rule that is wrong, or the place in the profile of what cannot be a rule; it is one as well that
+    a file which the profile names was not given, as its rules might have forbidden something.
     """
+    for path in profile.policies:
+        if str(path) not in (cedar or {}):
+            raise ProfileError(f"{source or 'profile'}: Cedar file {quote(str(path))} was not read")
     files = [
         rule
         for name, text in (cedar or {}).items()

@@ -94,7 +94,7 @@ def test_a_tool_that_is_not_offered_is_told(
 
 
 def test_servers_are_chosen_by_name(profile: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no MCP server .hh.; did you mean"):
+    with pytest.raises(UsageError, match=r"no MCP server .hh.; did you mean"):
         _accept(profile, server="hh")
     plain = tmp_path / "plain.yaml"
     plain.write_text("version: 1\n")

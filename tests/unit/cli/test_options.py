@@ -43,7 +43,8 @@ def test_what_runs_in_a_restored_machine_has_the_options_of_a_run() -> None:
     add_restored_options(parser, "MACHINE")
     read = parser.parse(["aabb", "--watch", "--json", "--timeout", "5m", "--", "true"])
     assert vars(read) == {
-        "machine": "aabb", "watch": True, "json": True, "timeout": "5m", "command": ["true"],
+        "machine": "aabb", "watch": True, "audit_only": False, "json": True, "timeout": "5m",
+        "command": ["true"],
     }  # fmt: skip
 
 

@@ -77,7 +77,7 @@ def test_files_that_a_profile_names_are_read_beside_it(tmp_path: Path) -> None:
     profile = _build(profile=str(child))
     [grant] = profile.files
     assert grant.host.resolve() == tmp_path / "x"
-    [(path, text)] = read_cedar(Namespace(profile=str(child))).items()
+    [(path, text)] = read_cedar(profile).items()
     assert Path(path).resolve() == tmp_path / "no.cedar"
     assert text.startswith("forbid")
     verdict = compiled(read(child)).decide(parse_action("tool:git_log"))
@@ -85,7 +85,7 @@ def test_files_that_a_profile_names_are_read_beside_it(tmp_path: Path) -> None:
 
 
 def test_without_a_profile_there_are_no_cedar_files() -> None:
-    assert read_cedar(Namespace(profile=None)) == {}
+    assert read_cedar(Profile()) == {}
 
 
 def test_a_cedar_file_that_is_not_there_is_told_with_the_line(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def test_it_takes_what_a_machine_is_like_and_nothing_else(read: Callable[..., Na
     taken = vars(read(shell, "-e", "A=1", "--env=B=2", "--image", "dir:/x", "-l", "cpus=2"))
     assert taken == {
         "profile": None, "image": "dir:/x", "file": None, "env": ["A=1", "B=2"],
-        "limit": ["cpus=2"], "timeout": None,
+        "limit": ["cpus=2"], "timeout": None, "audit_only": False,
     }  # fmt: skip
     with pytest.raises(UsageError, match="unexpected 'true'"):
         read(shell, "--", "true")

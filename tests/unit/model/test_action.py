@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 from pydantic import ValidationError
 
@@ -7,6 +9,7 @@ from stockade.model.action import (
     ACTION,
     MAX_ARGUMENTS,
     MAX_TEXT,
+    MAX_WORDS,
     Action,
     Connection,
     Execution,
@@ -16,6 +19,7 @@ from stockade.model.action import (
     ToolCall,
     summarize,
 )
+from stockade.model.errors import UsageError
 
 ACTIONS: list[tuple[Action, str]] = [
     (
@@ -59,3 +63,17 @@ def test_what_is_no_action_is_refused(document: dict[str, object]) -> None:
 def test_an_action_does_not_change() -> None:
     with pytest.raises(ValidationError):
         Lookup(host="a").host = "b"
+
+
+def test_a_command_of_any_bytes_can_be_named() -> None:
+    assert Execution.of(["printf", os.fsdecode(b"\xff"), "\u00e9"]).argv == (
+        "printf",
+        "\\xff",
+        "\u00e9",
+    )
+
+
+@pytest.mark.parametrize("argv", [["x"] * (MAX_WORDS + 1), ["x" * (MAX_TEXT + 1)]])
+def test_a_command_too_long_to_be_recorded_is_refused(argv: list[str]) -> None:
+    with pytest.raises(UsageError, match="more than the record takes"):
+        Execution.of(argv)

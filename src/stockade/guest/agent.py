@@ -26,7 +26,7 @@ import gc
 import os
 from typing import TYPE_CHECKING, Any
 
-from stockade.guest import files, machine, network, rootfs
+from stockade.guest import files, linux, machine, network, rootfs
 from stockade.guest.cgroups import Group
 from stockade.guest.channel import Channel, drain
 from stockade.guest.command import Command
@@ -62,6 +62,7 @@ class Agent:
         self._user = (0, 0)
         self._channel: Channel | None = None
         loop.watch(ports.control, READ, self._adopt)
+        loop.watch(ports.channel, READ, lambda _events: drain(loop, ports.channel))
 
     @property
     def channel(self) -> Channel:
@@ -113,7 +114,7 @@ class Agent:
             for call in self.commands.values():
                 call.command = None  # its command goes on, and nobody hears of its end
             self._channel.abandon("the machine was copied")
-        drain(self._ports.channel)
+        drain(self.loop, self._ports.channel)
         self._channel = Channel(
             self.loop, self._ports.channel, self._accept, preface=adoption.nonce
         )
@@ -139,6 +140,7 @@ class Agent:
         gc.collect()
         gc.freeze()
         gc.disable()
+        linux.own_memory()
 
     def _renew_workload(self, bounds: machine.Bounds, user: tuple[int, int]) -> None:
         """Begin anew with what the workload may use and has used; no command may be running."""

@@ -71,11 +71,10 @@ class Channel:
         self.flush()
 
     def abandon(self, reason: str) -> None:
-        """Have every stream's handler take it for reset; nothing more is said on the port."""
+        """Have every stream's handler take it for reset; the port is for the next channel."""
         handlers, self._handlers = self._handlers, {}
         for stream, handler in handlers.items():
             handler.reset(stream, reason)
-        self._loop.forget(self._port)
 
     def handle(self, stream: int, handler: Handler) -> None:
         """Make ``handler`` the user of ``stream`` from now on."""
@@ -184,8 +183,7 @@ class Channel:
             self._half_closed.add(stream)
 
 
-def drain(port: int) -> None:
-    """Drop what lies in the port: it was for somebody else."""
-    with contextlib.suppress(BlockingIOError):
-        while os.read(port, _CHUNK):
-            pass
+def drain(loop: Loop, port: int) -> None:
+    """Drop what lies in the port, if it is watched: it was for somebody else."""
+    while loop.readable(port) and os.read(port, _CHUNK):
+        pass

@@ -54,6 +54,14 @@ class Loop:
             del self._interest[fd]
             self._poll.unregister(fd)
 
+    def readable(self, fd: int) -> bool:
+        """Tell whether ``fd``, which is watched for that, has something to read right now."""
+        # An exception from a read that finds nothing would cost much more under emulation.
+        for ready, events in self._poll.poll(0):
+            if ready == fd:
+                return bool(events & READ)
+        return False
+
     def every(self, seconds: float, key: object, action: Callable[[], None]) -> None:
         """Call ``action`` every ``seconds`` until ``cancel(key)``."""
         self._timers[key] = (time.monotonic() + seconds, seconds, action)

@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stockade.guest import cgroups, linux, rootfs
+from stockade.wire.adoption import SEED_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,10 +35,16 @@ _SYSCTLS = {
     "vm/unprivileged_userfaultfd": "0",
     # Memory is bounded where it is used, and the limit says so; a refused malloc would not.
     "vm/overcommit_memory": "1",
+    # What the kernel does in the background wakes an idle machine, and costs a copy of it
+    # milliseconds before its first word: to fold counters (seconds), to compact memory (never).
+    "vm/stat_interval": "600",
+    "vm/compaction_proactiveness": "0",
     # Last: no driver is loaded after this.
     "kernel/modules_disabled": "1",
 }
 _RNDADDENTROPY, _RNDRESEEDCRNG = 0x40085203, 0x5207  # random(4)
+# How many bits are new, and in how many bytes.
+_SEEDED = struct.pack("ii", 8 * SEED_SIZE, SEED_SIZE)
 
 
 class Ports(NamedTuple):
@@ -63,8 +70,7 @@ def start_up() -> Ports:
 
 def renew(random: int, adoption: Adoption) -> None:
     """Give the machine random numbers and a clock of its own: it may be a copy of another."""
-    seed = adoption.seed
-    fcntl.ioctl(random, _RNDADDENTROPY, struct.pack("ii", 8 * len(seed), len(seed)) + seed)
+    fcntl.ioctl(random, _RNDADDENTROPY, _SEEDED + adoption.seed)
     fcntl.ioctl(random, _RNDRESEEDCRNG)
     time.clock_settime(time.CLOCK_REALTIME, adoption.time)
 

@@ -28,7 +28,6 @@ from stockade.sandbox.ram import Pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from contextlib import ExitStack
     from pathlib import Path
 
     from stockade.sandbox.templates.store import Template
@@ -83,13 +82,9 @@ class Checkpoint:
         for grant in self.grants:
             os.close(grant.disk.fd)
 
-    def open_state(self, owned: ExitStack) -> int:
-        """The state as an open file, to be closed by ``owned``."""
-        fd = os.memfd_create("state", os.MFD_CLOEXEC)
-        owned.callback(os.close, fd)
-        os.write(fd, self.state)
-        os.lseek(fd, 0, os.SEEK_SET)
-        return fd
+    def put_state(self, fd: int) -> None:
+        """Write the state to a file in memory, whose place stays at the beginning."""
+        os.pwrite(fd, self.state, 0)
 
     def save(self, folder: Path) -> None:
         """Write it to ``folder``, which must not be there yet; whole and durable, or not at all."""

@@ -21,7 +21,7 @@ from stockade.sandbox.machine import Machine
 from stockade.sandbox.templates.build import get_template
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from anyio.abc import TaskGroup
 
@@ -84,24 +84,48 @@ class Foundation:
             grants = tuple(_again(grant, owned) for grant in origin.grants)
         return cls(profile, backend, image, runtime, shape, template, grants)
 
+    def again(self, owned: ExitStack) -> Self:
+        """The same for another machine, with files of its own that ``owned`` closes."""
+        self._check_copied()
+        return replace(self, grants=tuple(_again(grant, owned) for grant in self.grants))
+
     async def launch(
-        self, machine: str, tasks: TaskGroup, *, origin: Checkpoint | None = None
+        self,
+        machine: str,
+        tasks: TaskGroup,
+        *,
+        origin: Callable[[], Awaitable[Checkpoint]] | None = None,
     ) -> Machine:
-        """Start and configure a machine, which goes on from ``origin`` if one is given."""
+        """Start and configure a machine.
+
+        It goes on from what ``origin`` gives, which may take its time while the hypervisor starts.
+        """
         with ExitStack() as owned:
+            state = os.memfd_create("state", os.MFD_CLOEXEC) if origin else None
+            if state is not None:
+                owned.callback(os.close, state)
+
+            async def pages() -> Pages:
+                assert origin is not None  # noqa: S101 - as it is called
+                assert state is not None  # noqa: S101 - likewise
+                moment = await origin()
+                moment.put_state(state)
+                return moment.pages
+
             hardware = assemble(
                 machine,
                 self.image,
                 self.runtime,
                 self.shape,
                 template=self.template,
-                state=origin.open_state(owned) if origin else None,
+                state=state,
                 grants=[grant.disk for grant in self.grants],
                 owned=owned,
             )
-            pages = origin.pages if origin else None
             async with ADMISSION.machine():
-                started = await Machine.start(self.backend, hardware, tasks, pages=pages)
+                started = await Machine.start(
+                    self.backend, hardware, tasks, pages=pages if origin else None
+                )
         # At the moment of a checkpoint the files were there already.
         await self._configure(started, () if origin else self.grants)
         return started
@@ -134,14 +158,17 @@ class Foundation:
 
     def checkpoint(self, machine: str, state: bytes, pages: Pages) -> Checkpoint:
         """Put together what was saved of a machine with what it was made of."""
-        if self.template is None:
-            raise StockadeError("a machine that booted by itself cannot be copied")
-        origin = Origin.of(machine, self.profile, self.template)
+        origin = Origin.of(machine, self.profile, self._check_copied())
         grants = tuple(
             GrantDisk(Disk(grant.disk.serial, os.dup(grant.disk.fd)), grant.message)
             for grant in self.grants
         )
         return Checkpoint(origin, state, pages, grants)
+
+    def _check_copied(self) -> Template:
+        if self.template is None:
+            raise StockadeError("a machine that booted by itself cannot be copied")
+        return self.template
 
 
 def _check_origin(origin: Checkpoint, template: Template | None) -> None:

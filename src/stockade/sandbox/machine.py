@@ -24,6 +24,8 @@ from stockade.sandbox.snapshot import load_devices, save_devices
 from stockade.wire.adoption import NONCE_SIZE, SEED_SIZE, Adoption
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from anyio.abc import TaskGroup
 
     from stockade.sandbox.backends.base import Backend, Hardware, RunningMachine
@@ -61,11 +63,12 @@ class Machine:
         hardware: Hardware,
         tasks: TaskGroup,
         *,
-        pages: Pages | None = None,
+        pages: Callable[[], Awaitable[Pages]] | None = None,
     ) -> Machine:
         """Start a machine, adopt it and wait for its agent's first word.
 
-        ``pages`` replace some of its template's before it goes on; it is ``deferred`` then.
+        What ``pages`` gives replaces some of its template's before it goes on; it is ``deferred``
+        then. They and the state may be made meanwhile: the hypervisor takes a while to start.
         """
         begun = time.perf_counter()
         housekeeping.watch(registry.folder_of(hardware.machine))
@@ -79,9 +82,10 @@ class Machine:
             machine.timings["launch"] = time.perf_counter() - begun
             begun = time.perf_counter()
             if pages and hardware.state is not None:
+                changed = await pages()
                 # Its answer means that the hypervisor has set the machine up.
                 await machine.monitor.command("query-status")
-                await to_thread.run_sync(put_pages, pages, machine.pid, hardware.memory)
+                await to_thread.run_sync(put_pages, changed, machine.pid, hardware.memory)
                 await load_devices(machine.monitor, hardware.state)
             await machine.adopt()
             machine.timings["boot"] = time.perf_counter() - begun

@@ -74,6 +74,7 @@ class Sandbox:
         source: Callable[[], Awaitable[tuple[Foundation, Machine | None]]] | None = None,
         network: Callable[[Stream, bytes], Coroutine[Any, Any, None]] | None = None,
         trust: Trust | None = None,
+        parent: Sandbox | None = None,
     ) -> None:
         self.profile = profile or Profile()
         self.id = id or registry.new_id()
@@ -86,7 +87,7 @@ class Sandbox:
         self._environment: dict[str, str] = {}
         self._workdir = "/"
         self._cold = cold
-        self._origin, self._source = origin, source
+        self._origin, self._source, self._parent = origin, source, parent
         self._network, self._trust = network, trust
         self._lock = anyio.Lock()  # one change of the machine at a time
         self._tasks: TaskGroup | None = None
@@ -224,7 +225,7 @@ class Sandbox:
                 raise StockadeError("the checkpoint is of a machine of another make")
             assert tasks is not None  # noqa: S101 - as there is a machine
             await self._running().close()
-            self._machine = await foundation.launch(self.id, tasks, origin=checkpoint)
+            self._machine = await foundation.launch(self.id, tasks, origin=_given(checkpoint))
             if self.paused:
                 self._stopwatch.go_on()
                 await to_thread.run_sync(checkpoints.forget_paused, self.id)
@@ -238,7 +239,7 @@ class Sandbox:
             progress=self._progress,
             command=command or self._command,
             backend=self._backend,
-            origin=self.checkpoint,
+            parent=self,
         )
 
     def _new_process(self, terminal: Terminal | None = None) -> Process:
@@ -273,7 +274,7 @@ class Sandbox:
             foundation = await self._claim(self._source, owned, tasks)
             self.timings = {"claim": time.perf_counter() - begun}
         else:
-            foundation = await self._launch(owned, tasks)
+            foundation = await (self._copy if self._parent else self._launch)(owned, tasks)
         machine = self._running()
         self._backend, self._foundation = foundation.backend, foundation
         if not self._source:
@@ -297,20 +298,36 @@ class Sandbox:
             )
 
     async def _launch(self, owned: ExitStack, tasks: TaskGroup) -> Foundation:
-        origin = await self._origin() if self._origin else None
+        checkpoint = await self._origin() if self._origin else None
         try:
             foundation = await Foundation.prepare(
                 self.profile,
                 owned,
                 backend=self._backend,
                 cold=self._cold,
-                origin=origin,
+                origin=checkpoint,
                 progress=self._progress,
             )
-            self._machine = await foundation.launch(self.id, tasks, origin=origin)
+            self._machine = await foundation.launch(
+                self.id, tasks, origin=_given(checkpoint) if checkpoint else None
+            )
         finally:
-            if origin:
-                origin.close()
+            if checkpoint:
+                checkpoint.close()
+        return foundation
+
+    async def _copy(self, owned: ExitStack, tasks: TaskGroup) -> Foundation:
+        parent = self._parent
+        assert parent is not None  # noqa: S101 - as it is called
+        foundation = parent._based().again(owned)  # noqa: SLF001 - one of us
+        with ExitStack() as taken:
+
+            async def origin() -> Checkpoint:
+                checkpoint = await parent.checkpoint()
+                taken.callback(checkpoint.close)
+                return checkpoint
+
+            self._machine = await foundation.launch(self.id, tasks, origin=origin)
         return foundation
 
     async def _claim(
@@ -346,3 +363,10 @@ class Sandbox:
             self._door.cancel()
         self._door = anyio.CancelScope()
         tasks.start_soon(self._attend, self._door)
+
+
+def _given(checkpoint: Checkpoint) -> Callable[[], Awaitable[Checkpoint]]:
+    async def give() -> Checkpoint:
+        return checkpoint
+
+    return give

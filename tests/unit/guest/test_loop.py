@@ -74,6 +74,16 @@ def test_a_descriptor_no_longer_watched_is_silent_even_when_hung_up(
     os.close(read_end)
 
 
+def test_what_can_be_read_is_known_without_reading(loop: Loop, pipe: tuple[int, int]) -> None:
+    read_end, write_end = pipe
+    assert not loop.readable(read_end)  # as it is not watched
+    loop.watch(read_end, READ, lambda _events: pytest.fail("the loop does not run"))
+    assert not loop.readable(read_end)
+    os.write(write_end, b"x")
+    assert loop.readable(read_end)
+    assert not loop.readable(write_end)
+
+
 def test_a_descriptor_forgotten_by_the_handler_before_it_is_not_served(loop: Loop) -> None:
     pipes = [os.pipe() for _ in range(2)]
     served: list[int] = []

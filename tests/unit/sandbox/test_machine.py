@@ -29,7 +29,7 @@ from stockade.sandbox.machine import Machine
 from stockade.sandbox.ram import Pages, changed_pages
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from stockade.sandbox.backends.base import Backend
 
@@ -213,7 +213,7 @@ async def test_pages_are_put_before_it_goes_on(tmp_path: Path) -> None:
     backend = Backend(Agent())
     try:
         async with anyio.create_task_group() as tasks:
-            started = await Machine.start(backend, _hardware(77), tasks, pages=pages)
+            started = await Machine.start(backend, _hardware(77), tasks, pages=_given(pages))
             assert target.do("digest") == source.do("digest")
             await started.close()
         assert backend.machines[0].commands == [
@@ -230,7 +230,28 @@ async def test_pages_that_do_not_fit_end_the_machine() -> None:
     pages = Pages(array("Q", [1 << 40, 1]), os.memfd_create("pages"))
     async with anyio.create_task_group() as tasks:
         with pytest.raises(MachineError, match="not of a machine of this size"):
-            await Machine.start(backend, _hardware(77), tasks, pages=pages)
+            await Machine.start(backend, _hardware(77), tasks, pages=_given(pages))
     pages.close()
     assert backend.machines[0].closed == 1
     assert "migrate-incoming" not in backend.machines[0].commands
+
+
+async def test_pages_that_cannot_be_made_end_the_machine() -> None:
+    backend = PlayedBackend(Agent())
+
+    async def fail() -> Pages:
+        assert len(backend.machines) == 1  # the hypervisor starts meanwhile
+        raise MachineError("the machine has ended")
+
+    async with anyio.create_task_group() as tasks:
+        with pytest.raises(MachineError, match="the machine has ended"):
+            await Machine.start(backend, _hardware(77), tasks, pages=fail)
+    assert backend.machines[0].closed == 1
+    assert "migrate-incoming" not in backend.machines[0].commands
+
+
+def _given(pages: Pages) -> Callable[[], Awaitable[Pages]]:
+    async def give() -> Pages:
+        return pages
+
+    return give

@@ -26,6 +26,7 @@ _TESTED_ELSEWHERE: dict[str, str] = {
     "guest/trust.py": "mounts files into the workload's tree",
     "guest/linux.py": "raw system calls, used by those above",
     # Only types: nothing runs.
+    "egress/courier/errand.py": "protocol and plain values; the courier's tests use them",
     "tools/base.py": "protocols and plain values; each tool's test uses them",
     "sandbox/backends/base.py": "protocol; each backend's test checks it",
     "sandbox/images/sources/base.py": "protocol; each source's test checks it",

@@ -1,1 +1,1 @@
-"""What leaves a machine: every connection and question for a name, decided one by one."""
+"""What may leave a machine over the network, and how."""

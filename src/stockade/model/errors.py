@@ -52,3 +52,7 @@ class RequestError(StockadeError):
     def __init__(self, message: str, *, kind: str, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.kind = kind
+
+
+class CredentialError(StockadeError):
+    """A secret cannot be read; the message names where it is kept and never what it is."""

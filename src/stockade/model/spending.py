@@ -28,11 +28,19 @@ def _dollars(value: object) -> object:
 
 
 MAX_USD = 1_000_000
+_HOST = r"^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$"
 _Name = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_printable)]
 
 
+PROVIDER_HOSTS = {"anthropic": "api.anthropic.com", "openai": "api.openai.com"}
+"""Where providers are reached that need no ``host``."""
+
+
 class ModelGrant(BaseModel):
-    """Models of one provider."""
+    """Models of one provider.
+
+    ``anthropic`` speaks Anthropic's API, every other provider is taken to speak OpenAI's.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -45,6 +53,15 @@ class ModelGrant(BaseModel):
     credential: _Name | None = Field(
         default=None, description="Name of the credential that calls are given."
     )
+    host: Annotated[str, Field(pattern=_HOST, max_length=255)] | None = Field(
+        default=None,
+        description="Host that serves the API; absent, the provider's own.",
+    )
+
+    @property
+    def effective_host(self) -> str | None:
+        """The host that is meant, or None where the provider has none that is known."""
+        return self.host or PROVIDER_HOSTS.get(self.provider)
 
 
 class Budget(BaseModel):

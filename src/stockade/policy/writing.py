@@ -30,6 +30,11 @@ def write_profile(
     lines.append("version: 1")
     usual = Profile().model_dump(mode="json", by_alias=True)
     data = profile.model_dump(mode="json", by_alias=True)
+    data["credentials"] = {
+        # Of the places of a secret only the one that is meant may be written.
+        name: credential.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        for name, credential in profile.credentials.items()
+    }
     lines += [f"{key}: {_flow(data[key])}" for key in _SCALARS]
     for key in _PARTS:
         if data[key] != usual[key]:

@@ -48,3 +48,22 @@ def test_budgets_that_cannot_be_meant(fields: dict[str, Any]) -> None:
 def test_models_that_cannot_be_meant(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         ModelGrant.model_validate(fields)
+
+
+@pytest.mark.parametrize(
+    ("provider", "host", "expected"),
+    [
+        ("openai", None, "api.openai.com"),
+        ("anthropic", None, "api.anthropic.com"),
+        ("openai", "llm.internal", "llm.internal"),
+        ("mine", None, None),
+    ],
+)
+def test_where_a_provider_is_reached(provider: str, host: str | None, expected: str | None) -> None:
+    assert ModelGrant(provider=provider, models=("*",), host=host).effective_host == expected
+
+
+@pytest.mark.parametrize("host", ["", "https://x", "A.test", "a/b", "*.test", "-a"])
+def test_a_host_is_a_name(host: str) -> None:
+    with pytest.raises(ValidationError):
+        ModelGrant(provider="mine", models=("*",), host=host)

@@ -37,7 +37,7 @@ pool: {ready: 2}
 files: [{host: /a, guest: /b, access: overlay}]
 env: {"ON": "yes", B: "1"}
 network: [{host: "a.org", methods: [], credential: c}, {host: b.org, protocol: ssh}]
-credentials: {c: {from: "env:C"}}
+credentials: {c: {from: "env:C", query: key}}
 models: [{provider: p, models: [m, n]}]
 budget: {usd: 1.25, tokens: 5}
 tools:

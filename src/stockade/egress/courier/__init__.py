@@ -1,0 +1,1 @@
+"""Carries requests that are given a credential to where they go, and the answers back."""

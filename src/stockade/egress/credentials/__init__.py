@@ -1,0 +1,1 @@
+"""Where secrets are kept on the host, one module for each kind of place."""

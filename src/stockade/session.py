@@ -89,26 +89,31 @@ async def run(
     begun = time.monotonic()
     action = Execution.of(argv)
     machine = registry.new_id()
+    box: Sandbox | None = None
     with Oversight(machine, profile, cedar=cedar, enforce=enforce) as oversight:
-        box = Sandbox(
-            profile,
-            id=machine,
-            progress=progress,
-            command=argv,
-            origin=origin,
-            network=oversight.serve,
-        )
 
         async def proceed() -> Outcome:
-            async with box:
-                verdict = await oversight.submit(action)
-                if not verdict.allowed:
-                    return _refused(verdict, time.monotonic() - begun)
-                process = await box.start(argv, terminal=terminal)
-                beside = [partial(_feed, process, streams.input())]
-                if started:
-                    beside.append(partial(started, box, process))
-                return await converse(process, streams.give_output, streams.give_error, *beside)
+            nonlocal box
+            async with oversight.network() as trust:
+                box = Sandbox(
+                    profile,
+                    id=machine,
+                    progress=progress,
+                    command=argv,
+                    origin=origin,
+                    network=oversight.serve,
+                    trust=trust,
+                )
+                async with box:
+                    verdict = await oversight.submit(action)
+                    if not verdict.allowed:
+                        return _refused(verdict, time.monotonic() - begun)
+                    process = await box.start(argv, terminal=terminal)
+                    beside = [partial(_feed, process, streams.input())]
+                    if started:
+                        beside.append(partial(started, box, process))
+                    give = (streams.give_output, streams.give_error)
+                    return await converse(process, *give, *beside)
 
         try:
             async with anyio.create_task_group() as tasks:
@@ -121,16 +126,16 @@ async def run(
             wall = time.monotonic() - begun
             outcome = Outcome(KILLED, None, None, str(cause), Usage(wall=wall))
     return Report(
-        session=box.id,
+        session=machine,
         profile=profile.name,
         image=profile.image,
         wall=profile.wall.minimum,
-        backend=box.backend,
-        kernel=box.kernel,
+        backend=box.backend if box else "",
+        kernel=box.kernel if box else "",
         host_kernel=os.uname().release,
         outcome=outcome,
         seconds=time.monotonic() - begun,
-        timings=dict(box.timings),
+        timings=dict(box.timings) if box else {},
     )
 
 

@@ -56,19 +56,27 @@ async def open_session(
     session = registry.new_id()
     screening: list[Check] = []
     oversight = Oversight(session, profile, cedar=cedar, enforce=enforce, screening=screening)
-    box = Sandbox(profile, id=session, progress=progress, command=["mcp"], network=oversight.serve)
-    gateway = Gateway(profile.mcp, box, pins or {}, notice=notice)
-    screening.append(gateway)
-    gateway.bind(Toolbox(box, profile, oversight.submit), oversight.submit)
-    late = LateToolbox(gateway, box, notice)
     try:
         with oversight:
             await oversight.open()
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(late.hold)
-                async with gateway:
-                    yield ToolSession(box, late, journal_of(session), gateway.waiting())
-                tasks.cancel_scope.cancel()
+            async with oversight.network() as trust:
+                box = Sandbox(
+                    profile,
+                    id=session,
+                    progress=progress,
+                    command=["mcp"],
+                    network=oversight.serve,
+                    trust=trust,
+                )
+                gateway = Gateway(profile.mcp, box, pins or {}, notice=notice)
+                screening.append(gateway)
+                gateway.bind(Toolbox(box, profile, oversight.submit), oversight.submit)
+                late = LateToolbox(gateway, box, notice)
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(late.hold)
+                    async with gateway:
+                        yield ToolSession(box, late, journal_of(session), gateway.waiting())
+                    tasks.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         raise first_cause(group) from None
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from stockade.audit.journal import Journal, read_journal
+from stockade.audit.journal import Journal, read_decisions
 from stockade.gate import Gate
 from stockade.model.action import ToolCall
 from stockade.model.profile import Profile
@@ -69,7 +69,7 @@ async def test_an_agent_mends_a_project_with_tools_alone(shop: Path, tmp_path: P
     assert (shop / "shop.py").read_text() == _SHOP.replace(" + 1", "")
     told = [
         (event.action.tool, event.verdict.allowed)
-        for event in read_journal(path)
+        for event in read_decisions(path)
         if isinstance(event.action, ToolCall)
     ]
     assert told == [

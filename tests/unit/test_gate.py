@@ -11,7 +11,7 @@ import pytest
 from stockade import gate as gate_module
 from stockade.gate import Approver, Check, Gate
 from stockade.model.action import Action, Execution
-from stockade.model.event import Decision
+from stockade.model.event import Decision, Event
 from stockade.model.verdict import Effect, Stage, Verdict
 
 pytestmark = pytest.mark.anyio
@@ -50,7 +50,7 @@ class Says:
     async def ask(self, action: Action, verdict: Verdict) -> Verdict:
         return self.decide(action)
 
-    async def record(self, event: Decision) -> None:
+    async def record(self, event: Event) -> None:
         self._say(event)
 
 
@@ -101,7 +101,7 @@ async def test_a_record_that_takes_too_long_denies(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(gate_module, "PATIENCE", 0.0)
 
     class Stuck(Says):
-        async def record(self, event: Decision) -> None:
+        async def record(self, event: Event) -> None:
             await anyio.sleep(math.inf)
 
     given = await build(Says(ALLOW), Stuck()).submit(ACTION)

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.egress.conftest import Pipe
 from tests.unit.egress.test_door import packed
 
-from stockade.audit.journal import read_journal
+from stockade.audit.journal import read_decisions
 from stockade.model.action import Execution, Lookup
 from stockade.model.errors import ProfileError
 from stockade.model.profile import Profile
@@ -40,7 +40,7 @@ async def test_what_is_asked_before_the_gate_is_there_waits_for_it() -> None:
             assert verdicts == []
             await oversight.open()
     assert [verdict.allowed for verdict in verdicts] == [True]
-    (event,) = read_journal(journal_of("s1"))
+    (event,) = read_decisions(journal_of("s1"))
     assert (event.session, event.action, event.verdict) == ("s1", RUN, verdicts[0])
 
 
@@ -49,7 +49,7 @@ async def test_cedar_files_hold_and_an_audit_only_records(enforce: bool) -> None
     with Oversight("s1", Profile(), cedar=FORBID, enforce=enforce) as oversight:
         await oversight.open()
         assert (await oversight.submit(RUN)).allowed is not enforce
-    (event,) = read_journal(journal_of("s1"))
+    (event,) = read_decisions(journal_of("s1"))
     assert (event.verdict.allowed, event.enforced) == (False, enforce)
 
 
@@ -79,5 +79,5 @@ async def test_the_machines_network_goes_through_the_same_gate(name: str, answer
         await oversight.open()
         await oversight.serve(pipe, packed("question", "198.18.0.1", 53))
     assert len(dns.message.from_wire(bytes(pipe.heard)).answer) == answers
-    (event,) = read_journal(journal_of("s1"))
+    (event,) = read_decisions(journal_of("s1"))
     assert event.action == Lookup(host=name)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stockade.audit.journal import read_journal
+from stockade.audit.journal import read_decisions
 from stockade.model.action import ToolCall
 from stockade.model.errors import StockadeError
 from stockade.model.profile import FileGrant, Profile
@@ -38,7 +38,7 @@ async def test_calls_wait_for_the_machine_and_are_recorded(profile: Profile) -> 
         assert denied.failed
         assert session.box.id in {record.id for record in registry.machines()}
     assert session.box.id not in {record.id for record in registry.machines()}
-    allowed, refused = read_journal(session.journal_path)
+    allowed, refused = read_decisions(session.journal_path)
     assert isinstance(allowed.action, ToolCall)
     assert (allowed.verdict.allowed, refused.verdict.allowed) == (True, False)
     assert allowed.session == session.box.id
@@ -51,7 +51,7 @@ async def test_a_session_that_only_audits_lets_it_go_ahead(profile: Profile) -> 
         assert not read.failed
         blocked = await session.toolbox.call("other__new", {})
         assert "has not been accepted" in blocked.text  # nobody has read what it is
-    first = next(read_journal(session.journal_path))
+    first = next(read_decisions(session.journal_path))
     assert (first.enforced, first.verdict.allowed) == (False, False)
 
 

@@ -9,7 +9,7 @@ from anyio import Lock, to_thread
 from pydantic import ValidationError
 
 from stockade.model.errors import StockadeError
-from stockade.model.event import Decision
+from stockade.model.event import EVENT, Decision
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,8 +80,13 @@ def read_journal(path: Path) -> Iterator[Event]:
                         raise StockadeError(f"{path}:{number}: longer than any event")
                     return
                 try:
-                    yield Decision.model_validate_json(line)
+                    yield EVENT.validate_json(line)
                 except ValidationError:
                     raise StockadeError(f"{path}:{number}: not an event of a journal") from None
     except OSError as error:
         raise StockadeError(f"cannot read journal {path}: {error.strerror}") from None
+
+
+def read_decisions(path: Path) -> Iterator[Decision]:
+    """The gate's decisions of a journal, oldest first; ``StockadeError`` as for all events."""
+    return (event for event in read_journal(path) if isinstance(event, Decision))

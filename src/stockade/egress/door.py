@@ -16,12 +16,13 @@ from stockade.egress.names import Names
 from stockade.egress.resolver import QUESTION, Resolver
 from stockade.egress.streams import carry
 from stockade.model.action import Connection
-from stockade.model.errors import MachineError
+from stockade.model.errors import MachineError, StockadeError
 from stockade.model.network import Protocol as Spoken
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from collections.abc import Set as AbstractSet
+    from ipaddress import IPv4Address
 
     from anyio.abc import ByteStream
 
@@ -46,8 +47,11 @@ class Grants(Protocol):
 class Inspector(Protocol):
     """Where connections go whose requests are decided one by one."""
 
-    async def connect(self, host: str, port: int) -> ByteStream:
-        """A stream on which the machine's own bytes are expected; ``OSError`` if there is none."""
+    async def connect(self, destination: IPv4Address, host: str, port: int) -> ByteStream:
+        """A stream on which the machine's own bytes are expected.
+
+        ``destination`` stands for ``host`` in this session. ``StockadeError`` if there is none now.
+        """
         ...
 
 
@@ -121,9 +125,9 @@ class Door:
         self, stream: GuestStream, inspector: Inspector, host: str, port: int
     ) -> None:
         try:
-            inside = await inspector.connect(host, port)
-        except (OSError, anyio.BrokenResourceError):
-            stream.abandon("what decides on requests is not there")
+            inside = await inspector.connect(self._names.address(host), host, port)
+        except StockadeError as error:
+            stream.abandon(str(error))
             return
         await carry(stream, inside, count=self._count)
 

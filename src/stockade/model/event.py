@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from stockade.model.action import Action
+from stockade.model.usage import Usage
 from stockade.model.verdict import Verdict
 
 
@@ -27,4 +28,18 @@ class Decision(BaseModel):
     enforced: bool = True
 
 
-Event = Decision
+class Spending(BaseModel):
+    """What a call of a language model used and cost. ``time`` is in seconds since the epoch."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["spending"] = "spending"
+    session: str
+    time: float
+    usage: Usage
+
+
+Event = Decision | Spending
+
+EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
+"""Reads an event from a document, as a journal keeps it; pydantic's errors if it is none."""

@@ -32,19 +32,23 @@ def network_rules(profile: Profile, source: str) -> Iterator[Rule]:
             yield _requests(profile.name, place, key, grant)
         else:
             yield _connections(profile.name, place, key, grant)
-        if _is_address(key):
-            continue
-        resource, when, uses = host_scope(key)
-        yield Rule(
-            id=place,
-            action="lookup",
-            key=key,
-            cedar=cedar.rule(
-                "permit", place, agent=profile.name, action="lookup", resource=resource, when=when
-            ),
-            uses=uses,
-            allows=f"names may be looked up: {key}",
-        )
+        if not _is_address(key):
+            yield lookup_rule(profile.name, place, key)
+
+
+def lookup_rule(agent: str, place: str, key: str) -> Rule:
+    """Give the rule that lets the name of a granted host be asked for."""
+    resource, when, uses = host_scope(key)
+    return Rule(
+        id=place,
+        action="lookup",
+        key=key,
+        cedar=cedar.rule(
+            "permit", place, agent=agent, action="lookup", resource=resource, when=when
+        ),
+        uses=uses,
+        allows=f"names may be looked up: {key}",
+    )
 
 
 def host_key(text: str, place: str) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from stockade.model.errors import ProfileError
 from stockade.policy import cedartext as cedar
-from stockade.policy.networkrules import host_key, host_scope
+from stockade.policy.networkrules import host_key, host_scope, lookup_rule
 from stockade.policy.rules import Context, Lacks, Rule, shortened
 
 if TYPE_CHECKING:
@@ -46,6 +46,9 @@ def model_rules(profile: Profile) -> Iterator[Rule]:
             allows=f"{grant.provider}: {shortened(grant.models)}",
             lacks=_model_lacks(grant),
         )
+        if grant.effective_host:
+            key = host_key(grant.effective_host, f"{place}.host")
+            yield lookup_rule(profile.name, place, key)
 
 
 def _model_lacks(grant: ModelGrant) -> Lacks:

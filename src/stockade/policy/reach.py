@@ -15,16 +15,27 @@ from stockade.policy.refusal import Refused
 if TYPE_CHECKING:
     from stockade.model.profile import Profile
 
+_HTTPS_PORT = DEFAULT_PORTS[Protocol.HTTPS]
+_USUAL = {DEFAULT_PORTS[protocol]: {protocol} for protocol in (Protocol.HTTP, Protocol.HTTPS)}
+
 
 class Reach:
-    """The network grants of a profile, by host and port."""
+    """The network grants of a profile, and its providers of models, by host and port.
 
-    def __init__(self, profile: Profile) -> None:
+    Where all is let go ahead and only recorded, hosts that are not granted are spoken to as their
+    port suggests, so that the record has requests in it.
+    """
+
+    def __init__(self, profile: Profile, *, enforce: bool = True) -> None:
+        self._enforce = enforce
         self._protocols: dict[tuple[str, int], set[Protocol]] = {}
         for index, grant in enumerate(profile.network):
             key = host_key(grant.host, f"network[{index}].host")
             port = grant.port or DEFAULT_PORTS[grant.protocol]
             self._protocols.setdefault((key, port), set()).add(grant.protocol)
+        for model in profile.models:
+            if host := model.effective_host:
+                self._protocols.setdefault((host, _HTTPS_PORT), set()).add(Protocol.HTTPS)
 
     def protocols(self, host: str, port: int) -> frozenset[Protocol]:
         """How ``host``, in whatever spelling, may be spoken to at ``port``; total."""
@@ -32,4 +43,7 @@ class Reach:
             keys = host_keys(clean_host(host))
         except Refused:
             return frozenset()
-        return frozenset().union(*(self._protocols.get((key, port), ()) for key in keys))
+        found = frozenset[Protocol]().union(*(self._protocols.get((key, port), ()) for key in keys))
+        if not found and not self._enforce:
+            return frozenset(_USUAL.get(port, ()))
+        return found

@@ -6,7 +6,7 @@ import datetime as dt
 import socket
 import ssl
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
@@ -24,7 +24,7 @@ from cryptography.x509.oid import NameOID
 
 from stockade.egress.courier.app import Courier
 from stockade.egress.courier.carrier import Carrier, Patience
-from stockade.egress.courier.errand import Delivery, Errand
+from stockade.egress.courier.errand import Delivery, Errand, Order
 from stockade.egress.courier.server import serve
 from stockade.egress.courier.upstream import Upstreams
 from stockade.egress.credentials.secret import Secret
@@ -150,6 +150,9 @@ def saying(answer: bytes, *, then_wait: bool = False) -> Callable[[SocketStream]
     return handler
 
 
+ORDER = Order(SESSION, "api.test", "https", "192.0.2.7:443", "network[0]")
+
+
 @dataclass
 class Rig:
     """A courier that serves, what it is told to do, and what it told."""
@@ -158,7 +161,7 @@ class Rig:
     app: Courier = field(init=False)
     door: ModelDoor = field(init=False)
     errand: Errand | None = None
-    asked: list[tuple[str, str, str, str]] = field(default_factory=list)
+    asked: list[Order] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
     usages: list[Usage] = field(default_factory=list)
     verdict: Verdict = field(
@@ -166,8 +169,8 @@ class Rig:
     )
     unsettled: bool = False
 
-    async def lookup(self, session: str, destination: str, method: str, path: str) -> Errand | None:
-        self.asked.append((session, destination, method, path))
+    async def lookup(self, order: Order) -> Errand | None:
+        self.asked.append(order)
         return self.errand
 
     async def submit(self, session: str, action: Action) -> Verdict:
@@ -192,7 +195,7 @@ async def courier(
     """Serve a courier whose requests all run ``first`` until the rig's errand is changed."""
     with TemporaryDirectory() as folder:
         path = Path(folder, "courier")
-        headers = {"x-stockade-session": SESSION, "x-stockade-destination": "198.18.0.7:443"}
+        headers = {f"x-stockade-{name}": value for name, value in asdict(ORDER).items()}
         transport = httpx2.AsyncHTTPTransport(uds=str(path))
         port = first.port if first else 1
         client = httpx2.AsyncClient(

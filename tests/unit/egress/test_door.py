@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import anyio
 import dns.message
@@ -15,6 +15,7 @@ from stockade.egress import addresses
 from stockade.egress.addresses import Address
 from stockade.egress.door import Door
 from stockade.model.action import Action, Connection, Lookup
+from stockade.model.errors import StockadeError
 from stockade.model.network import Protocol
 from stockade.model.verdict import Effect, Verdict
 
@@ -166,18 +167,19 @@ async def test_requests_are_for_the_inspector_to_decide(
 ) -> None:
     session.granted[NAMED] = {protocol}
     session.port = 443
-    where: list[tuple[str, int]] = []
+    where: list[tuple[str, str, int]] = []
 
     class Inspector:
-        async def connect(self, host: str, port: int) -> ByteStream:
-            where.append((host, port))
-            raise anyio.BrokenResourceError
+        async def connect(self, destination: IPv4Address, host: str, port: int) -> ByteStream:
+            where.append((str(destination), host, port))
+            raise StockadeError("the proxy is not running")
 
     door = Door(session, session.submit, inspector=Inspector(), resolve=session.resolve)
     pipe = Pipe()
-    await door.serve(pipe, packed("connect", await invented(door, NAMED), 443))
-    assert where == [(NAMED, 443)]
-    assert pipe.abandoned
+    address = await invented(door, NAMED)
+    await door.serve(pipe, packed("connect", address, 443))
+    assert where == [(address, NAMED, 443)]
+    assert pipe.abandoned == "the proxy is not running"
     assert session.asked == [Lookup(host=NAMED)]
 
 

@@ -16,7 +16,8 @@ REACH = Reach(
                 {"host": "api.example.com", "protocol": "http", "port": 443},
                 {"host": "*.example.org", "protocol": "ssh"},
                 {"host": "192.0.2.7", "protocol": "tcp", "port": 5432},
-            ]
+            ],
+            "models": [{"provider": "anthropic", "models": ["*"]}],
         }
     )
 )
@@ -34,6 +35,8 @@ REACH = Reach(
         ("192.0.2.7", 5432, {Protocol.TCP}),
         ("192.0.2.8", 5432, set()),
         ("0xc0.0.2.7", 5432, set()),
+        ("api.anthropic.com", 443, {Protocol.HTTPS}),
+        ("api.openai.com", 443, set()),
     ],
 )
 def test_what_is_granted_for_a_host_and_port(
@@ -45,3 +48,10 @@ def test_what_is_granted_for_a_host_and_port(
 @given(st.text(max_size=300), st.integers(0, 65_535))
 def test_any_text_has_an_answer(host: str, port: int) -> None:
     assert isinstance(REACH.protocols(host, port), frozenset)
+
+
+def test_an_audit_looks_into_what_the_port_says_are_requests() -> None:
+    reach = Reach(Profile(), enforce=False)
+    assert reach.protocols("a.example", 443) == {Protocol.HTTPS}
+    assert reach.protocols("a.example", 80) == {Protocol.HTTP}
+    assert reach.protocols("a.example", 22) == frozenset()

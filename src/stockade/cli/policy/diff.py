@@ -30,7 +30,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Show the actions that change their verdict."""
-    from stockade.audit.journal import read_journal
+    from stockade.audit.journal import read_decisions
     from stockade.cli.messages import say
     from stockade.cli.profiles import compiled, read
     from stockade.policy.diff import diff
@@ -40,7 +40,7 @@ def run(arguments: Namespace) -> int:
     if arguments.journal is None:
         actions = actions_of(before.profile, after.profile)
     else:
-        actions = [event.action for event in read_journal(Path(arguments.journal))]
+        actions = [event.action for event in read_decisions(Path(arguments.journal))]
     changes = list(diff(compiled(before), compiled(after), actions))
     if arguments.json:
         _print_json(changes, tried=len(actions))

@@ -75,11 +75,11 @@ def run(arguments: Namespace) -> int:
 
 def _recorded(arguments: Namespace) -> list[Action]:
     """The actions that took effect; with ``--denied``, all."""
-    from stockade.audit.journal import read_journal
+    from stockade.audit.journal import read_decisions
 
     return [
         event.action
-        for event in read_journal(Path(arguments.journal))
+        for event in read_decisions(Path(arguments.journal))
         if arguments.denied or event.verdict.allowed or not event.enforced
     ]
 

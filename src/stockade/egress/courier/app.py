@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from stockade.egress.courier.errand import DESTINATION_HEADER, SESSION_HEADER, Errand
+from stockade.egress.courier.errand import Errand, Order
 from stockade.egress.courier.fields import authority, media_type, tokens, values
 from stockade.egress.courier.placeholders import FORM, JSON, MAX_BODY, fill
 from stockade.egress.courier.problems import BrokenOffError, Undeliverable
 from stockade.egress.courier.visit import Visit
+from stockade.egress.http import envelope
 from stockade.model.credentials import Place
 from stockade.model.errors import CredentialError
 
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
 
 Handler = Callable[[Visit, Errand], Awaitable[None]]
 """Answers requests of one kind."""
+
+_ORDER = {
+    "session": envelope.SESSION,
+    "host": envelope.HOST,
+    "scheme": envelope.SCHEME,
+    "address": envelope.ADDRESS,
+    "rule": envelope.RULE,
+}
 
 
 class Courier:
@@ -69,17 +78,8 @@ class Courier:
             await visit.refuse(HTTPStatus.BAD_GATEWAY, "the answer ends before its end")
 
     async def _errand(self, visit: Visit) -> Errand:
-        session = values(visit.fields, SESSION_HEADER)
-        destination = values(visit.fields, DESTINATION_HEADER)
-        if len(session) != 1 or len(destination) != 1:
-            raise Undeliverable(HTTPStatus.BAD_REQUEST, "the request does not say whose it is")
         _check_form(visit)
-        errand = await self._lookup(
-            session[0].decode("latin-1"),
-            destination[0].decode("latin-1"),
-            visit.method,
-            visit.path.decode("latin-1"),
-        )
+        errand = await self._lookup(_order(visit))
         if errand is None:
             raise Undeliverable(HTTPStatus.FORBIDDEN, "this request is not granted")
         if errand.provider is not None and self._models is None:
@@ -104,6 +104,14 @@ class Courier:
             errand, visit.method, visit.target, visit.fields, body
         ) as answer:
             await visit.pass_on(answer)
+
+
+def _order(visit: Visit) -> Order:
+    """Read what the proxy says; a request that has two of a field, or none, is not from it."""
+    said = {name: values(visit.fields, field.encode()) for name, field in _ORDER.items()}
+    if any(len(found) != 1 for found in said.values()):
+        raise Undeliverable(HTTPStatus.BAD_REQUEST, "the request does not say whose it is")
+    return Order(**{name: found[0].decode("latin-1") for name, found in said.items()})
 
 
 def _check_form(visit: Visit) -> None:

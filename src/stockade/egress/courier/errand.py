@@ -12,10 +12,20 @@ if TYPE_CHECKING:
     from stockade.egress.credentials.secret import Secret
     from stockade.model.credentials import Credential
 
-SESSION_HEADER = b"x-stockade-session"
-DESTINATION_HEADER = b"x-stockade-destination"
-"""The fields by which the proxy in front says whose request it is and where it goes. It removes
-what a machine sent under these names; a request with two of either is refused."""
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the proxy in front says of a request that was allowed; none of it is the machine's word.
+
+    ``session`` and ``host`` are what the door said when it opened the connection, ``scheme`` is how
+    it is spoken, ``address`` (ADDRESS:PORT) the vetted one, and ``rule`` the grant that allows it.
+    """
+
+    session: str
+    host: str
+    scheme: str
+    address: str
+    rule: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +59,9 @@ class Errand:
 class Lookup(Protocol):
     """Finds the errand of a request."""
 
-    async def __call__(
-        self, session: str, destination: str, method: str, path: str
-    ) -> Errand | None:
+    async def __call__(self, order: Order) -> Errand | None:
         """The errand, or None for what is not to be carried.
 
-        ``session`` and ``destination`` are what the proxy in front said; ``path`` is the target's
-        path as sent, without the query. CredentialError if its secret cannot be had.
+        CredentialError if its secret cannot be had.
         """
         ...

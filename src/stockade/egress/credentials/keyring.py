@@ -65,6 +65,11 @@ class Keyring:
         for name in self._credentials:
             await self.get(name)
 
+    async def of(self, name: str) -> tuple[Credential, Secret]:
+        """A credential with its secret; CredentialError as for ``get``."""
+        secret = await self.get(name)
+        return self._credentials[name], secret
+
     async def get(self, name: str) -> Secret:
         """The secret of credential ``name``; CredentialError if it cannot be had."""
         credential = self._credentials.get(name)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from stockade.model.errors import StockadeError
@@ -70,6 +71,12 @@ class Authority:
                 f"the egress certificate authority in {folder} cannot be used: {what}",
                 hint=f"Remove {_CERTIFICATE} and {_KEY} there to have it made again.",
             ) from None
+
+    def java_store(self) -> bytes:
+        """The certificate as a PKCS#12 trust store, whose password is "stockade"."""
+        entry = pkcs12.PKCS12Certificate(self._certificate, b"stockade")
+        encryption = serialization.BestAvailableEncryption(b"stockade")
+        return pkcs12.serialize_java_truststore([entry], encryption)
 
     def issue(self, host: str) -> Leaf:
         """Make a certificate for a host's name or IP address; ValueError if it is neither."""

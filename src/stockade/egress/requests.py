@@ -12,8 +12,6 @@ import secrets
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Self
 
 from pydantic import ValidationError
@@ -26,6 +24,7 @@ from stockade.egress.courier.server import serve
 from stockade.egress.courier.upstream import Upstreams
 from stockade.egress.http.authority import Authority
 from stockade.egress.http.check import Courier, Direct, HttpAnswer, HttpCheck, Refusal
+from stockade.egress.http.folder import private_folder
 from stockade.egress.http.proxy import HttpProxy
 from stockade.egress.models.door import ModelDoor
 from stockade.model.action import Action, HttpRequest
@@ -33,6 +32,7 @@ from stockade.model.action import Action, HttpRequest
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
     from ipaddress import IPv4Address
+    from pathlib import Path
     from types import TracebackType
 
     from anyio.abc import ByteStream
@@ -85,7 +85,7 @@ class Requests:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            folder = Path(stack.enter_context(TemporaryDirectory(dir=self._runtime)))
+            folder = stack.enter_context(private_folder(self._runtime))
             stack.push_async_callback(self._upstreams.aclose)
             carrier = Carrier(self._upstreams)
             app = courier.Courier(
@@ -96,7 +96,7 @@ class Requests:
                 HttpProxy(
                     self._judge,
                     authority=self._authority,
-                    folder=folder,
+                    folder=self._runtime,
                     courier=folder / "courier",
                     upstream_ca=self._upstream_ca,
                 )

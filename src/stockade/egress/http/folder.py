@@ -13,16 +13,30 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stockade.model.errors import StockadeError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_PREFIX = "egress-"
+_PREFIX = "stockade-egress-"
 _LOCK = "lock"
+_ROOM = 60
+"""Bytes that the parent's path may have: a socket's address has room for 107 (unix(7))."""
 
 
 @contextmanager
 def private_folder(parent: Path) -> Iterator[Path]:
-    """Make a folder in ``parent`` that only this user can enter, and remove it at the end."""
+    """Make a folder that only this user can enter, and remove it at the end.
+
+    It is in ``parent``, or in the system's folder for temporary files if that is too long a path
+    for sockets to be in; ``StockadeError`` if that one is as well.
+    """
+    if len(os.fsencode(parent)) > _ROOM:
+        parent = Path(tempfile.gettempdir())
+    if len(os.fsencode(parent)) > _ROOM:
+        raise StockadeError(
+            f"{parent} is too long a path for sockets", hint="Set TMPDIR to a shorter one."
+        )
     guard = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     lock = -1
     try:

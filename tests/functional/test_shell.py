@@ -108,12 +108,15 @@ def test_a_machine_is_listed_and_can_be_killed(stockade: Stockade, terminal: Ter
         record = records[run.pid]
         assert set(record) == {
             "id", "pid", "ticks", "owner", "backend", "image", "profile", "command", "started",
+            "state",
         }  # fmt: skip
         assert record["command"] == command
         assert (record["image"], record["profile"]) == ("debian-python", "default")
 
         shown = stockade("ps").stdout.decode().splitlines()
-        assert shown[0].split() == ["ID", "PROFILE", "IMAGE", "BACKEND", "AGE", "PID", "COMMAND"]
+        assert shown[0].split() == [
+            "ID", "STATE", "PROFILE", "IMAGE", "BACKEND", "AGE", "PID", "COMMAND",
+        ]  # fmt: skip
         (line,) = (line for line in shown if line.startswith(record["id"]))
         assert line.endswith(shlex.join(command))
         assert str(record["pid"]) in line.split()

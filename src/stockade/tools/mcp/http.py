@@ -86,6 +86,7 @@ async def serve_http(app: ASGIApp, listening: socket.socket) -> None:
     """Serve until cancelled, and close the socket."""
     config = uvicorn.Config(
         app,
+        http="h11",  # the one that trims what surrounds a field's value (RFC 9110, section 5.5)
         log_config=None,
         access_log=False,
         server_header=False,

@@ -51,8 +51,15 @@ lint: setup
 contract: setup
 	.venv/bin/python tests/contract/mcp/install.py
 
+# What boots machines runs by itself, one test at a time, and beside it all the rest.
 test: lint image contract
-	.venv/bin/pytest
+	@echo '.venv/bin/pytest: with machines, and beside it without'; \
+	rest="$$(mktemp)"; trap 'rm -f "$$rest"' EXIT; \
+	.venv/bin/pytest -q -m 'not machine' >"$$rest" 2>&1 & without=$$!; \
+	.venv/bin/pytest -q -m machine -p no:cacheprovider; with=$$?; \
+	wait "$$without"; without=$$?; \
+	echo 'Tests without machines:'; cat "$$rest"; \
+	exit "$$((with | without))"
 
 format: setup
 	.venv/bin/ruff format .

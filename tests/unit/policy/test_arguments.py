@@ -70,7 +70,7 @@ def test_what_is_wrong_is_said(rule: dict[str, object], value: object, fault: st
         float("-inf"),
         "\ud800",
         b"bytes",
-        object(),
+        object,
         [[float("inf")]],
         {"a": {"\udfff": 1}},
         [0] * 100_001,

@@ -3,7 +3,8 @@
 It grants the very values that were recorded, and more only where that is asked for
 (``Generalize``). The language of profiles sets two bounds to "smallest": a tool has one grant, so
 its paths and its arguments go together in any combination that was not recorded as well; and a
-character of a path that is a wildcard is replaced by ``?``, which fits any other as well.
+character of a path that is a wildcard is replaced by ``?``, which fits any other as well. What
+others of the learned patterns fit already is left out.
 """
 
 from __future__ import annotations
@@ -25,8 +26,11 @@ from stockade.model.spending import ModelGrant
 from stockade.model.tools import BUILT_IN, SEPARATOR, ArgumentRule, ToolGrant
 from stockade.model.wording import explain, place
 from stockade.policy import covers, patterns
+from stockade.policy.commands import CommandPattern
 from stockade.policy.facts import facts_of
+from stockade.policy.globs import matches as fits
 from stockade.policy.learnedargument import learned_rule
+from stockade.policy.needed import needed
 from stockade.policy.refusal import Refused
 
 if TYPE_CHECKING:
@@ -59,11 +63,11 @@ class Learned:
 
 @dataclass
 class _Calls:
-    """All recorded calls of one tool."""
+    """All recorded calls of one tool; patterns with what each was made for."""
 
     count: int = 0
-    paths: dict[str, None] = field(default_factory=dict)
-    commands: dict[str, None] = field(default_factory=dict)
+    paths: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    commands: dict[str, set[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(set))
     values: dict[str, list[object]] = field(default_factory=lambda: defaultdict(list))
 
 
@@ -89,8 +93,8 @@ class _Learner:
         self._base, self._generalize = base, generalize
         self._left_out: list[tuple[Action, str]] = []
         self._tools: dict[str, _Calls] = defaultdict(_Calls)
-        # (host, protocol, port, credential) -> path -> methods
-        self._requests: dict[_End, dict[str, dict[str, None]]] = defaultdict(dict)
+        # (host, protocol, port, credential) -> pattern -> (method, path)
+        self._requests: dict[_End, dict[str, set[_Request]]] = defaultdict(lambda: defaultdict(set))
         self._ends: dict[_End, None] = {}
         self._names: dict[str, None] = {}
         self._models: dict[tuple[str, str | None], dict[str, None]] = defaultdict(dict)
@@ -124,10 +128,11 @@ class _Learner:
         special: set[str] = set(built_in.paths) if built_in else set()
         for key in ("path", "leads_to"):
             if key in facts.context:
-                calls.paths[self._path(str(facts.context[key]))] = None
+                path = str(facts.context[key])
+                calls.paths[self._path(path)].add(path)
         if built_in and built_in.commands:
             special.add("argv")
-            calls.commands[shlex.join(map(exact, facts.words))] = None
+            calls.commands[shlex.join(map(exact, facts.words))].add(tuple(facts.words))
         for name, value in action.arguments.items():
             if name not in special and Generalize.ARGUMENTS not in self._generalize:
                 calls.values[name].append(value)
@@ -137,12 +142,11 @@ class _Learner:
         return f"{folder}/*" if Generalize.FOLDER in self._generalize else exact(path)
 
     def _http(self, action: HttpRequest, facts: Facts) -> None:
-        path = (
-            "/**" if Generalize.HOST in self._generalize else self._path(str(facts.context["path"]))
-        )
+        path = str(facts.context["path"])
+        pattern = "/**" if Generalize.HOST in self._generalize else self._path(path)
         protocol = Protocol(action.scheme)
         end = (facts.resource, protocol, action.port, self._credential(action, facts))
-        self._requests[end].setdefault(path, {})[action.method] = None
+        self._requests[end][pattern].add((action.method, path))
 
     def _credential(self, action: HttpRequest, facts: Facts) -> str | None:
         for grant in self._base.network:
@@ -205,10 +209,10 @@ class _Learner:
 
     def _network(self) -> list[NetworkGrant]:
         grants = []
-        for (host, protocol, port, credential), paths in self._requests.items():
+        for (host, protocol, port, credential), asked in self._requests.items():
             alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
-            for path, asked in paths.items():
-                alike[tuple(sorted(asked))].append(path)
+            for pattern, methods in _needed_requests(asked).items():
+                alike[methods].append(pattern)
             for methods, together in alike.items():
                 more: dict[str, Any] = {"paths": tuple(together), "methods": methods}
                 if credential is not None:
@@ -235,6 +239,26 @@ class _Learner:
 
 
 _End = tuple[str, Protocol, int, str | None]
+_Request = tuple[str, str]
+
+
+def _needed_requests(asked: dict[str, set[_Request]]) -> dict[str, tuple[str, ...]]:
+    """The patterns of paths that are needed, each with its methods."""
+    methods = {
+        pattern: tuple(sorted({method for method, _ in requests}))
+        for pattern, requests in asked.items()
+    }
+
+    def allows(pattern: str, request: _Request) -> bool:
+        method, path = request
+        return method in methods[pattern] and fits(pattern, path)
+
+    return {pattern: methods[pattern] for pattern in needed(asked, allows)}
+
+
+def _needed_commands(calls: _Calls) -> tuple[str, ...]:
+    patterns = {text: CommandPattern(text) for text in calls.commands}
+    return tuple(needed(calls.commands, lambda text, words: patterns[text].matches(words)))
 
 
 def _grant(calls: _Calls, old: ToolGrant | None) -> ToolGrant:
@@ -244,8 +268,8 @@ def _grant(calls: _Calls, old: ToolGrant | None) -> ToolGrant:
         if rule is not None:
             rules[name] = rule
     return ToolGrant(
-        paths=tuple(calls.paths) or None,
-        commands=tuple(calls.commands) or None,
+        paths=tuple(needed(calls.paths, fits)) or None,
+        commands=_needed_commands(calls) or None,
         arguments=rules,
         timeout=old.timeout if old else None,
         output=old.output if old else None,

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from stockade.model.action import (
@@ -38,6 +38,14 @@ def _read(text: str) -> Profile:
 def _file(path: str, **arguments: Any) -> ToolCall:
     given = {"path": path, **arguments}
     return ToolCall(tool="read_file", arguments=given, paths={"path": path})
+
+
+def _command(*words: str) -> ToolCall:
+    return ToolCall(tool="run_command", arguments={"argv": list(words)})
+
+
+def _get(path: str, method: str = "GET") -> HttpRequest:
+    return HttpRequest(method=method, host="x.org", port=443, path=path)
 
 
 _NAMES = st.sampled_from(["a", "b", "b.py", "*", "a b", "[x]", "\N{SNOWMAN}", "x\n", '"', "# c"])
@@ -129,8 +137,13 @@ def test_what_was_recorded_is_allowed_and_nothing_else(recorded: list[Action]) -
                 assert action.model_dump_json() in allowed, action
 
 
+# A name with a wildcard is learned as a pattern that fits others as well.
 @settings(max_examples=40, suppress_health_check=list(HealthCheck), deadline=None)
 @given(st.lists(_ACTIONS, min_size=1, max_size=5))
+@example([_file("/a"), _file("/*")])
+@example([_file("/*"), _file("/a"), _file("/**"), _file("/a*"), _file("/*a")])
+@example([_command("../a"), _command("../*"), _command("?", "b"), _command("a", "b")])
+@example([_get("/a"), _get("/*"), _get("/*", "POST"), _get("/?a"), _get("/?a", "HEAD")])
 def test_each_line_of_a_grant_is_needed(recorded: list[Action]) -> None:
     found = learn(recorded)
     lines = write_profile(found.profile, uses=found.uses).splitlines()
@@ -175,6 +188,15 @@ def test_it_is_as_wide_as_asked_and_no_wider(
     assert (grant.paths, bool(grant.arguments)) == (paths, ruled)
     assert profile.network[0].paths == urls
     assert profile.network[0].methods == ("GET",)
+
+
+def test_what_a_learned_pattern_fits_anyway_is_left_out() -> None:
+    grants = learn([_file("/a"), _file("/*"), _file("/b/c"), _command("a"), _command("*")]).profile
+    assert grants.tools["read_file"].paths == ("/?", "/b/c")
+    assert grants.tools["run_command"].commands == ("'?'",)
+    [one, other] = learn([_get("/a"), _get("/b", "POST"), _get("/*")]).profile.network
+    assert (one.paths, one.methods) == (("/b",), ("POST",))
+    assert (other.paths, other.methods) == (("/?",), ("GET",))
 
 
 def test_where_a_link_leads_is_learned_too() -> None:

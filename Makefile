@@ -12,7 +12,7 @@ PYTHON := $(shell for p in python3.11 python3.12 python3.13 python3; do \
             "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 
 help:
-	@echo 'make demo   set everything up and run a real test suite in a microVM'
+	@echo 'make demo   set everything up, run a real test suite in a microVM, and fix a bug in one'
 	@echo 'make test   set everything up and pass the tests'
 	@echo 'make lint   the style checks alone'
 
@@ -40,6 +40,7 @@ image: setup
 
 demo: image
 	.venv/bin/python examples/run_a_test_suite.py
+	@.venv/bin/python examples/fix_a_bug.py
 
 lint: setup
 	.venv/bin/ruff format --check .

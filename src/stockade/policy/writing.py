@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from stockade.model.profile import Profile
+from stockade.model.quantities import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _READ_OTHERWISE = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 _SCALARS = ("name", "image")
+_DURATIONS = frozenset({"timeout", "wall_time", "cpu_time", "expires"})
 _PARTS = ("wall", "limits", "pool", "budget", "env", "credentials")
 
 
@@ -74,7 +76,7 @@ def _servers(profile: Profile, uses: Mapping[str, int]) -> Iterator[str]:
         yield f"  {_flow(server)}:"
         for key, value in of.model_dump(mode="json", exclude_defaults=True).items():
             if key != "tools":
-                yield f"    {key}: {_flow(value)}"
+                yield f"    {key}: {_value(key, value)}"
         yield "    tools:"
         for name, tool in of.tools.items():
             yield from _tool(f"      {_flow(name)}: ", tool, uses.get(f"{server}__{name}"))
@@ -89,13 +91,13 @@ def _tool(head: str, tool: Any, used: int | None) -> Iterator[str]:
 
 def _entry(head: str, said: dict[str, Any], many: str, note: str = "") -> Iterator[str]:
     """A mapping in one line, or with the values of ``many`` on a line each."""
-    values = said.pop(many, [])
-    rest = ", ".join(f"{_flow(key)}: {_flow(value)}" for key, value in said.items())
-    comma = ", " if rest else ""
-    if len(values) < 2:
-        last = f"{comma}{many}: {_flow(values)}" if values else ""
-        yield f"{head}{{{rest}{last}}}{note}"
+    if len(said.get(many, ())) < 2:
+        first = {many: said[many]} if many in said else {}
+        yield f"{head}{_flow({**first, **said})}{note}"
         return
+    values = said.pop(many)
+    rest = _flow(said)[1:-1]
+    comma = ", " if rest else ""
     indent = " " * (len(head) - len(head.lstrip()))
     yield f"{head}{{{rest}{comma}{many}: [{note}"
     for value in values:
@@ -107,9 +109,16 @@ def _without_none(entry: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in entry.items() if value is not None}
 
 
+def _value(key: object, value: object) -> str:
+    # With its units it is written to the millisecond; what is finer stays a number of seconds.
+    if key in _DURATIONS and isinstance(value, float) and round(value, 3) == value:
+        return format_duration(value)
+    return _flow(value)
+
+
 def _flow(value: object) -> str:
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{_flow(k)}: {_flow(v)}' for k, v in value.items())}}}"
+        return f"{{{', '.join(f'{_flow(k)}: {_value(k, v)}' for k, v in value.items())}}}"
     if isinstance(value, list):
         return f"[{', '.join(map(_flow, value))}]"
     if isinstance(value, bool):

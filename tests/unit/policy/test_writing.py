@@ -44,14 +44,23 @@ tools:
   read_file: {paths: [/a, /b], arguments: {"on": {enum: [true, 1, 0.5, "no", "1"]}}, timeout: 3s}
   run_command: {commands: ["git log", "git 'a b'"]}
   git_log: {}
-mcp: {s: {url: "http://127.0.0.1:1/mcp", tools: {t.x: {}}}}
+mcp: {s: {url: "http://127.0.0.1:1/mcp", timeout: 1m30s, tools: {t.x: {}}}}
 approvals: [{action: "http:*", host: a.org, expires: 1m}]
 """
     )
     written = write_profile(profile, uses={"git_log": 1, "s__t.x": 2})
     assert _read(written) == profile
     assert "git_log: {}  # 1 call\n" in written
+    assert "    timeout: 1m30s\n" in written
+    assert ", timeout: 3s, " in written
+    assert "expires: 1m}" in written
     assert '"t.x": {}  # 2 calls\n' in written
+
+
+def test_a_time_finer_than_its_unit_is_kept() -> None:
+    for time in ("1.2345678s", "1.235s"):
+        profile = _read(f"version: 1\ntools: {{run_tests: {{timeout: {time}}}}}\n")
+        assert _read(write_profile(profile)) == profile
 
 
 def test_a_comment_stays_a_comment() -> None:

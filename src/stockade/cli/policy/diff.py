@@ -48,7 +48,8 @@ def run(arguments: Namespace) -> int:
     if changes:
         _print(changes)
     wider = sum(change.wider for change in changes)
-    say(f"{len(actions)} actions tried: {wider} wider, {len(changes) - wider} narrower in B")
+    tried = "1 action" if len(actions) == 1 else f"{len(actions)} actions"
+    say(f"{tried} tried: {wider} wider, {len(changes) - wider} narrower in B")
     return 1 if changes else 0
 
 

@@ -91,11 +91,9 @@ def _comments(
 
     asked = ", ".join(arguments.generalize) or "none"
     where = Path(arguments.journal).name
+    learned = "1 action" if count == 1 else f"{count} actions"
     comments = [
-        (
-            f"Learned by Stockade {__version__} from {count} actions in {where}; generalized:"
-            f" {asked}."
-        )
+        (f"Learned by Stockade {__version__} from {learned} in {where}; generalized: {asked}.")
     ]
     if base is None:
         comments.append(

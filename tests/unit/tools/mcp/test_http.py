@@ -72,6 +72,21 @@ async def test_others_are_not(headers: dict[str, str], status: int) -> None:
                 assert answer.headers["WWW-Authenticate"] == 'Bearer realm="stockade"'
 
 
+async def test_white_space_around_the_value_of_a_header_is_no_part_of_it() -> None:
+    async with _served() as url:
+        host, _, port = url.removeprefix("http://").removesuffix("/mcp").rpartition(":")
+        ask = (
+            f"POST /mcp HTTP/1.1\r\nHost: {host}:{port}\r\nAuthorization: \t Bearer {_TOKEN} \t\r\n"
+            + "".join(f"{name}: {value}\r\n" for name, value in _JSON.items())
+            + f"Content-Length: {len(_LIST)}\r\nConnection: close\r\n\r\n{_LIST}"
+        )
+        async with await anyio.connect_tcp(host, int(port)) as stream:
+            await stream.send(ask.encode())
+            status = (await stream.receive()).split()[1]
+        # Without a session it is no good request; but whoever sent it was let in.
+        assert status == b"400"
+
+
 async def test_every_path_asks_for_the_token() -> None:
     async with _served() as url, httpx2.AsyncClient() as http:
         assert (await http.get(url.removesuffix("/mcp") + "/anything")).status_code == 401

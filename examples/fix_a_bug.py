@@ -22,7 +22,7 @@ from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from rich.console import Console
 
-from stockade.audit.journal import read_journal
+from stockade.audit.journal import read_decisions
 from stockade.cli.messages import printable
 from stockade.cli.tables import print_table
 from stockade.model.action import ToolCall
@@ -226,7 +226,7 @@ def learn(run: Run, base: Path, environment: Mapping[str, str]) -> Path:
 def show_journal(journal: Path) -> None:
     """Print the verdicts of a journal as a table."""
     rows = []
-    for event in read_journal(journal):
+    for event in read_decisions(journal):
         if isinstance(event.action, ToolCall):
             about = str(event.action.arguments.get("path", ""))
             rows.append((event.action.tool, about, event.verdict.effect, event.verdict.rule))

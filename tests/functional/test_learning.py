@@ -9,7 +9,7 @@ import pytest
 from examples.fix_a_bug import STEPS, Run, Step, learn, make_project, work
 from tests.functional.conftest import Stockade
 
-from stockade.audit.journal import read_journal
+from stockade.audit.journal import read_decisions
 from stockade.cli.profiles import read
 from stockade.model.action import Action
 from stockade.model.errors import ProfileError
@@ -30,7 +30,7 @@ def _work(profile: Path, stockade: Stockade) -> tuple[Run, list[str]]:
 
 
 def _verdicts(journal: Path) -> list[tuple[Action, str]]:
-    return [(event.action, event.verdict.effect.value) for event in read_journal(journal)]
+    return [(event.action, event.verdict.effect.value) for event in read_decisions(journal)]
 
 
 def _change(patch: str) -> str:

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stockade.audit.journal import MAX_LINE, Journal, read_journal
+from stockade.audit.journal import MAX_LINE, Journal, read_decisions, read_journal
 from stockade.model.action import ToolCall
 from stockade.model.errors import StockadeError
-from stockade.model.event import Decision
+from stockade.model.event import Decision, Spending
+from stockade.model.usage import Usage
 from stockade.model.verdict import Effect, Verdict
 
 pytestmark = pytest.mark.anyio
@@ -63,6 +64,15 @@ async def test_an_event_is_there_once_it_is_recorded(path: Path) -> None:
     with Journal(path) as journal:
         await journal.record(event())
         assert list(read_journal(path)) == [event()]
+
+
+async def test_decisions_are_told_from_the_rest(path: Path) -> None:
+    usage = Usage(provider="openai", model="gpt-4o")
+    with Journal(path) as journal:
+        await journal.record(event(0))
+        await journal.record(Spending(session="s1", time=1.0, usage=usage))
+        await journal.record(event(2))
+    assert list(read_decisions(path)) == [event(0), event(2)]
 
 
 async def test_an_event_larger_than_can_be_read_is_refused(path: Path) -> None:

@@ -23,6 +23,20 @@ def test_models_are_found_by_their_provider() -> None:
 
 
 @pytest.mark.parametrize(
+    ("grant", "key"),
+    [
+        ({"provider": "openai"}, "api.openai.com"),
+        ({"provider": "anthropic"}, "api.anthropic.com"),
+        ({"provider": "p", "host": "models.example"}, "models.example"),
+    ],
+)
+def test_the_name_of_a_host_of_models_may_be_looked_up(grant: dict[str, str], key: str) -> None:
+    profile = Profile.model_validate({"models": [{**grant, "models": ["a-*"]}]})
+    _, rule = model_rules(profile)
+    assert (rule.id, rule.action, rule.key, rule.grants) == ("models[0]", "lookup", key, True)
+
+
+@pytest.mark.parametrize(
     ("approval", "key", "uses"),
     [
         ({"action": "tool:*"}, "", set()),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ssl
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from shutil import which
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.verification import PolicyBuilder, Store
 
 from stockade.egress.http.authority import LEAF_LIFE, Authority
@@ -67,6 +70,26 @@ def test_a_key_that_others_can_read_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "egress-ca.key").chmod(0o644)
     with pytest.raises(StockadeError):
         Authority.load(tmp_path)
+
+
+def test_java_finds_the_certificate_in_its_store(tmp_path: Path) -> None:
+    authority = Authority.load(tmp_path)
+    store = authority.java_store()
+    read = pkcs12.load_pkcs12(store, b"stockade")
+    [entry] = read.additional_certs
+    assert (read.key, read.cert, entry.friendly_name) == (None, None, b"stockade")
+    assert entry.certificate == x509.load_pem_x509_certificate(authority.certificate)
+    with pytest.raises(ValueError, match="password"):
+        pkcs12.load_pkcs12(store, b"another")
+
+
+@pytest.mark.skipif(not which("keytool"), reason="needs Java's keytool")
+def test_java_trusts_its_store(tmp_path: Path) -> None:
+    (tmp_path / "store").write_bytes(Authority.load(tmp_path).java_store())
+    words = ["keytool", "-list", "-keystore", str(tmp_path / "store"), "-storepass", "stockade"]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert "stockade" in said
+    assert "trustedCertEntry" in said
 
 
 def test_a_leaf_is_silent_about_its_key(tmp_path: Path) -> None:

@@ -250,15 +250,25 @@ def test_an_audit_lets_public_hosts_be_reached_and_records_what_would_be_denied(
 ) -> None:
     profile = tmp_path / "empty.yaml"
     profile.write_text("version: 1\nname: empty\n")
-    program = "import urllib.request as u; print(u.urlopen('https://other.example.com/a').status)"
+    program = """if True:
+        import urllib.error, urllib.request
+        for url in ("https://other.example.com/a", "http://169.254.169.254/", "http://10.0.0.5/"):
+            try:
+                print(urllib.request.urlopen(url).status)
+            except urllib.error.HTTPError as error:
+                print(error.status)
+    """
+    before = len(net.seen())
     result = start(stockade, net, profile, "--audit-only", "--", "python3", "-c", program)
-    assert result.stdout == b"200\n", result.stderr.decode()
+    assert result.stdout == b"200\n403\n403\n", result.stderr.decode()
+    seen = {one["host"] for one in net.seen()[before:] if one["kind"] != "question"}
+    assert seen == {"other.example.com"}
     [journal] = (tmp_path / "state" / "journals").iterdir()
     requests = [
         one
         for one in map(json.loads, journal.read_text().splitlines())
         if one["action"]["kind"] == "http"
     ]
-    [request] = requests
+    request = requests[0]
     assert (request["action"]["path"], request["verdict"]["effect"]) == ("/a", "deny")
     assert request["enforced"] is False

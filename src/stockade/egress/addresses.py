@@ -23,6 +23,7 @@ Resolve = Callable[[str], Awaitable[Iterable[Address]]]
 PATIENCE = 10.0
 """Seconds that a name's resolution may take."""
 
+_HINT = "Grant the address itself if it is meant to be reached."
 _MOST = 16  # addresses of one name that are looked at
 _GLOBAL = IPv6Network("2000::/3")  # all that has been given out as global unicast (RFC 4291)
 # Addresses that carry another one in them, by which a gateway might reach what is refused here:
@@ -58,13 +59,18 @@ async def look_up(host: str) -> list[Address]:
     return [ip_address(entry[4][0].partition("%")[0]) for entry in found]
 
 
-async def addresses_of(host: str, resolve: Resolve = look_up) -> list[Address]:
+async def addresses_of(
+    host: str, resolve: Resolve = look_up, *, meant: bool = False
+) -> list[Address]:
     """The addresses that may be spoken to for ``host``, at least one.
 
-    An address written out in a grant was meant by whoever wrote it, so it may be of any kind.
+    An address that is ``meant``, as a grant has it written out, may be of any kind. One that a
+    session merely may go to, as where all is only recorded, has to be public.
     """
     if own := literal(host):
-        return [own]
+        if meant or public(own):
+            return [own]
+        raise UnreachableError(f"{host} is not a public address", hint=_HINT)
     try:
         with anyio.fail_after(PATIENCE):
             found = list(dict.fromkeys(await resolve(host)))[:_MOST]
@@ -75,7 +81,5 @@ async def addresses_of(host: str, resolve: Resolve = look_up) -> list[Address]:
     allowed = [address for address in found if public(address)]
     if not allowed:
         what = f"leads to {found[0]}, which is not a public address" if found else "has no address"
-        raise UnreachableError(
-            f"{host} {what}", hint="Grant the address itself if it is meant to be reached."
-        )
+        raise UnreachableError(f"{host} {what}", hint=_HINT)
     return allowed

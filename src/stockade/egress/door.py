@@ -43,6 +43,10 @@ class Grants(Protocol):
         """How ``host`` may be spoken to at ``port``; nothing if it may not."""
         ...
 
+    def name(self, host: str) -> bool:
+        """Whether a grant has this very host written out."""
+        ...
+
 
 class Inspector(Protocol):
     """Where connections go whose requests are decided one by one."""
@@ -151,7 +155,8 @@ class Door:
 
     async def _reach(self, host: str, port: int) -> ByteStream:
         failure: OSError | None = None
-        for address in await addresses_of(host, self._resolve):
+        meant = self._grants.name(host)
+        for address in await addresses_of(host, self._resolve, meant=meant):
             try:
                 with anyio.fail_after(_CONNECT):
                     return await anyio.connect_tcp(address, port)

@@ -61,6 +61,10 @@ class Client:
     settle: Callable[[Usage], Awaitable[None]]
     resolve: Resolve = look_up
 
+    def means(self, host: str) -> bool:
+        """Whether a grant has this very host written out."""
+        return any(grant.host == host for grant in self.network) or bool(self.provider_of(host))
+
     def provider_of(self, host: str) -> tuple[int, ModelGrant] | None:
         """The first grant of models that ``host`` serves, with its place."""
         for index, grant in enumerate(self.models):
@@ -142,7 +146,7 @@ class Requests:
         try:
             if check.scheme == "https" and (served := client.provider_of(check.host)):
                 # The model door reads what is asked for, and asks the gate itself.
-                address = await _vetted(check.host, client.resolve)
+                address = await _vetted(check.host, client)
                 return Courier(f"models[{served[0]}]", address, check.port)
             return await self._decide(check, client)
         except UnreachableError as error:
@@ -163,7 +167,7 @@ class Requests:
         verdict = await client.submit(action)
         if not verdict.allowed:
             return Refusal(verdict.rule, verdict.reason, verdict.hint, _ASK)
-        address = await _vetted(check.host, client.resolve)
+        address = await _vetted(check.host, client)
         if _credential(verdict.rule, client):
             return Courier(verdict.rule, address, check.port)
         return Direct(address, check.port)
@@ -208,8 +212,8 @@ class Inspector:
         return await self._requests.connect(self._client, destination, host, port)
 
 
-async def _vetted(host: str, resolve: Resolve) -> Address:
-    return (await addresses_of(host, resolve))[0]
+async def _vetted(host: str, client: Client) -> Address:
+    return (await addresses_of(host, client.resolve, meant=client.means(host)))[0]
 
 
 def _credential(rule: str, client: Client) -> str | None:

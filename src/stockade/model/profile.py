@@ -1,6 +1,6 @@
 """What one agent may do, as a value.
 
-A section that no part of this version serves grants nothing: there is no door to go through.
+A section that no part of this version serves grants nothing.
 """
 
 from __future__ import annotations

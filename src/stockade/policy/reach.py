@@ -29,13 +29,22 @@ class Reach:
     def __init__(self, profile: Profile, *, enforce: bool = True) -> None:
         self._enforce = enforce
         self._protocols: dict[tuple[str, int], set[Protocol]] = {}
+        self._hosts: set[str] = set()
         for index, grant in enumerate(profile.network):
             key = host_key(grant.host, f"network[{index}].host")
             port = grant.port or DEFAULT_PORTS[grant.protocol]
+            self._hosts.add(key)
             self._protocols.setdefault((key, port), set()).add(grant.protocol)
         for model in profile.models:
             if host := model.effective_host:
                 self._protocols.setdefault((host, _HTTPS_PORT), set()).add(Protocol.HTTPS)
+
+    def name(self, host: str) -> bool:
+        """Whether a grant has this very host written out, in whatever spelling; total."""
+        try:
+            return clean_host(host).text in self._hosts
+        except Refused:
+            return False
 
     def protocols(self, host: str, port: int) -> frozenset[Protocol]:
         """How ``host``, in whatever spelling, may be spoken to at ``port``; total."""

@@ -82,7 +82,14 @@ def leading_to(*texts: str) -> addresses.Resolve:
 
 @pytest.mark.parametrize("text", ["127.0.0.1", "169.254.169.254", "10.1.2.3", "::1"])
 async def test_an_address_that_was_granted_itself_is_what_it_is(text: str) -> None:
-    assert await addresses_of(text, leading_to()) == [ip_address(text)]
+    assert await addresses_of(text, leading_to(), meant=True) == [ip_address(text)]
+
+
+@pytest.mark.parametrize("text", REFUSED)
+async def test_an_address_that_nobody_meant_has_to_be_public(text: str) -> None:
+    with pytest.raises(UnreachableError, match="not a public address"):
+        await addresses_of(text, leading_to())
+    assert await addresses_of("8.8.8.8", leading_to()) == [ip_address("8.8.8.8")]
 
 
 async def test_of_a_names_addresses_only_public_ones_are_used() -> None:

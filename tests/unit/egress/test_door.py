@@ -43,6 +43,9 @@ class Session:
     def protocols(self, host: str, port: int) -> AbstractSet[Protocol]:
         return self.granted.get(host, set()) if port == self.port else set()
 
+    def name(self, host: str) -> bool:
+        return host in self.granted
+
     async def submit(self, action: Action) -> Verdict:
         self.asked.append(action)
         assert isinstance(action, Lookup | Connection)
@@ -149,6 +152,22 @@ async def test_a_name_that_leads_into_the_hosts_network_is_refused(
     pipe = await talk(door, session, await invented(door, NAMED))
     assert "127.0.0.1, which is not a public address" in pipe.abandoned
     assert session.accepted == 0
+
+
+@pytest.mark.parametrize("granted", [True, False])
+async def test_an_address_inside_is_reached_only_where_a_grant_has_it(
+    session: Session, monkeypatch: pytest.MonkeyPatch, granted: bool
+) -> None:
+    monkeypatch.undo()
+
+    async def audit(_action: Action) -> Verdict:
+        return Verdict(effect=Effect.ALLOW, rule="default", reason="only recorded")
+
+    if granted:
+        session.granted["127.0.0.1"] = {Protocol.TCP}
+    pipe = await talk(Door(session, audit), session, "127.0.0.1")
+    assert session.accepted == granted
+    assert ("is not a public address" in pipe.abandoned) is not granted
 
 
 async def test_a_host_that_does_not_answer_is_told(door: Door, session: Session) -> None:

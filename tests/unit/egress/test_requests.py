@@ -44,9 +44,8 @@ PROFILE = Profile.model_validate(
         "models": [{"provider": "openai", "models": ["gpt-4o*"], "credential": "key"}],
     }
 )
-CEDAR = {
-    "own.cedar": 'permit (principal, action == Action::"http", resource == Host::"c.example");'
-}
+_PERMIT = 'permit (principal, action == Action::"http", resource == Host::"{}");'
+CEDAR = {"own.cedar": _PERMIT.format("c.example") + _PERMIT.format("169.254.169.254")}
 LEADS = {"inside.example": "10.0.0.7"}
 
 
@@ -175,6 +174,16 @@ async def test_a_name_that_leads_inside_is_refused(session: Session) -> None:
 async def test_an_address_that_was_granted_itself_may_be_inside(session: Session) -> None:
     answer = await session.requests._judge(session.check("http://10.0.0.7/x"))
     assert answer == Direct(ip_address("10.0.0.7"), 80)
+
+
+async def test_an_address_inside_that_only_a_cedar_file_allows_is_refused(
+    session: Session,
+) -> None:
+    answer = await session.requests._judge(session.check("http://169.254.169.254/latest"))
+    assert isinstance(answer, Refusal)
+    assert answer.reason == "169.254.169.254 is not a public address"
+    [decision] = read_decisions(session.journal)
+    assert decision.verdict.allowed
 
 
 @pytest.mark.parametrize("changes", [{"query": "q" * 100_000}, {"path": "/" + "p" * 100_000}])

@@ -45,9 +45,25 @@ def test_what_is_granted_for_a_host_and_port(
     assert REACH.protocols(host, port) == protocols
 
 
+@pytest.mark.parametrize(
+    ("host", "named"),
+    [
+        ("api.example.com", True),
+        ("API.Example.COM.", True),
+        ("192.0.2.7", True),
+        ("git.example.org", False),
+        ("192.0.2.8", False),
+        ("0xc0.0.2.7", False),
+    ],
+)
+def test_what_a_grant_has_written_out(host: str, named: bool) -> None:
+    assert REACH.name(host) is named
+
+
 @given(st.text(max_size=300), st.integers(0, 65_535))
 def test_any_text_has_an_answer(host: str, port: int) -> None:
     assert isinstance(REACH.protocols(host, port), frozenset)
+    assert isinstance(REACH.name(host), bool)
 
 
 def test_an_audit_looks_into_what_the_port_says_are_requests() -> None:

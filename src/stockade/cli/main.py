@@ -24,6 +24,7 @@ COMMANDS = {
     "mcp": "Serve the tools of a profile to an agent, by MCP.",
     "template": "List and remove templates, the booted machines that others are copies of.",
     "policy": "Check, explain, compare and learn profiles.",
+    "selftest": "Try to get past the walls, and say what came of it.",
     "doctor": "Say which walls can be used here, and what is missing.",
 }
 # Objects made before Python looks for garbage among them. Importing makes sixty thousand and no

@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 from tests.functional.conftest import Stockade
-from tests.functional.internet import TCP_PORT, Internet, internet
+from tests.functional.internet import internet
+
+from stockade.selftest.hosts import TCP_PORT
+from stockade.selftest.internet import Internet
 
 pytestmark = [
     pytest.mark.machine,

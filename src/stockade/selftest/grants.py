@@ -33,6 +33,8 @@ PROFILE: dict[str, Any] = {
         {"host": API, "paths": ["/public/**"]},
         {"host": API, "methods": ["POST"], "paths": ["/given/**"], "credential": "key"},
         {"host": NAIVE, "methods": ["GET", "POST"], "paths": ["/public/**"]},
+        {"host": API, "protocol": "http", "paths": ["/public/**"]},
+        {"host": NAIVE, "protocol": "http", "methods": ["GET", "POST"], "paths": ["/public/**"]},
         {"host": DATABASE, "port": TCP_PORT, "protocol": "tcp"},
         {"host": TURNING, "paths": ["/public/**"]},
         {"host": TURNING, "port": TCP_PORT, "protocol": "tcp"},
@@ -49,12 +51,14 @@ WIDENING = [
     {"host": EVIL, "methods": ["GET", "POST"]},
     *({"host": ADDRESSES[EVIL], "port": port, "protocol": "tcp"} for port in (80, 443)),
     {"host": API, "paths": ["/**"]},
+    {"host": API, "protocol": "http", "paths": ["/**"]},
 ]
 """Grants that would let attempts succeed, to see that it is noticed."""
 
 _NAMES = {API, NAIVE, DATABASE, TURNING, MIXED, *LEADING_INSIDE}
 _PLACES = {
     *((ADDRESSES[host], 443) for host in (API, NAIVE, TURNING)),
+    *((ADDRESSES[host], 80) for host in (API, NAIVE)),
     *((ADDRESSES[host], TCP_PORT) for host in (DATABASE, TURNING)),
 }
 _RESOLVER = (17, "127.0.0.1", 53)
@@ -85,34 +89,44 @@ def breaches(seen: Iterable[dict[str, Any]], secret: str) -> Iterator[Breach]:
 
 
 def _fault(one: dict[str, Any], secret: str) -> str:
-    host = one["host"]
-    match one["kind"]:
-        case "packet":
-            place = (host, one["port"])
-            granted = place in _PLACES if one["protocol"] == _TCP else False
-            if not granted and (one["protocol"], *place) != _RESOLVER:
-                return f"a packet of protocol {one['protocol']} to {host}, port {one['port']}"
-        case "question":
-            if host not in _NAMES:
-                return f"a question for {host}"
-        case "connection":
-            if host != DATABASE:
-                return f"a connection to {host}, port {one['port']}"
-        case "bytes":
-            if fault := fault_of(one["text"].encode("latin-1"), NAIVE):
-                return f"{NAIVE} got {fault}"
-            if secret in one["text"]:
-                return f"{NAIVE} got the credential"
-        case "request":
-            return _fault_of_request(one, secret)
-    return ""
+    judge = {
+        "packet": _fault_of_packet,
+        "question": _fault_of_question,
+        "connection": _fault_of_connection,
+    }.get(one["kind"])
+    if judge:
+        return judge(one)
+    if one["kind"] == "bytes":
+        return _fault_of_bytes(one["text"], secret)
+    return _fault_of_request(one, secret)
+
+
+def _fault_of_packet(one: dict[str, Any]) -> str:
+    protocol, place = one["protocol"], (one["host"], one["port"])
+    if (protocol == _TCP and place in _PLACES) or (protocol, *place) == _RESOLVER:
+        return ""
+    return f"a packet of protocol {protocol} to {place[0]}, port {place[1]}"
+
+
+def _fault_of_question(one: dict[str, Any]) -> str:
+    return "" if one["host"] in _NAMES else f"a question for {one['host']}"
+
+
+def _fault_of_connection(one: dict[str, Any]) -> str:
+    return "" if one["host"] == DATABASE else f"a connection to {one['host']}, port {one['port']}"
+
+
+def _fault_of_bytes(text: str, secret: str) -> str:
+    if fault := fault_of(text.encode("latin-1"), NAIVE):
+        return f"{NAIVE} got {fault}"
+    return f"{NAIVE} got the credential" if secret in text else ""
 
 
 def _fault_of_request(one: dict[str, Any], secret: str) -> str:
     asked = f"{one['method']} {one['path']}"
     host = one["host"]
     said = one["headers"].get("host", "")
-    if said not in (host, f"{host}:443"):
+    if said not in (host, f"{host}:443", f"{host}:80"):
         return f"{host} was asked {asked} for {said}"
     given = host == API and _fits(one, *_WITH_SECRET)
     if not given and not (host in _GRANTED and _fits(one, *_GRANTED[host])):

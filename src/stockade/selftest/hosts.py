@@ -112,8 +112,16 @@ async def naive(certificate: Path, note: Callable[..., None]) -> None:
             except anyio.BrokenResourceError:
                 return  # who asked has gone
 
-    listener = await anyio.create_tcp_listener(local_host=ADDRESSES[NAIVE], local_port=443)
-    await TLSListener(listener, context, standard_compatible=False).serve(answer)
+    where = ADDRESSES[NAIVE]
+    by_tls = TLSListener(
+        await anyio.create_tcp_listener(local_host=where, local_port=443),
+        context,
+        standard_compatible=False,
+    )
+    plain = await anyio.create_tcp_listener(local_host=where, local_port=80)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(by_tls.serve, answer)
+        tasks.start_soon(plain.serve, answer)
 
 
 async def echo(name: str, address: str, port: int, note: Callable[..., None]) -> None:

@@ -29,7 +29,7 @@ from stockade.selftest.names import answer_names
 from stockade.selftest.witness import watch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from stockade.selftest.hosts import App
 
@@ -63,12 +63,12 @@ class Internet:
 
 
 @contextmanager
-def internet(folder: Path, module: str = __name__) -> Iterator[Internet]:
-    """Have an internet while the context lasts; ``module`` is run to be it.
+def internet(folder: Path, program: Sequence[str] = ("-m", __name__)) -> Iterator[Internet]:
+    """Have an internet while the context lasts; ``program`` is what Python runs to be it.
 
     Takes root. ``StockadeError`` if it does not come up.
     """
-    command = ["unshare", "--net", "--mount", sys.executable, "-m", module, str(folder)]
+    command = ["unshare", "--net", "--mount", sys.executable, *program, str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
             if not process.stdout or process.stdout.readline() != b"ready\n":
@@ -105,7 +105,7 @@ async def serve(folder: Path, more: Mapping[str, tuple[str, App]] | None = None)
         for inside in hosts.INSIDE:
             tasks.start_soon(hosts.echo, inside, inside, 80, note)
         await anyio.wait_all_tasks_blocked()  # all of them listen
-        print("ready", flush=True)  # noqa: T201 - who started this waits for it
+        print("ready", flush=True)
         await anyio.sleep_forever()
 
 

@@ -27,10 +27,12 @@ _PATIENCE = 20.0  # seconds until something must have come
 _QUIET = 1.0  # seconds of silence after an answer has begun
 _DATAGRAM = 1.5  # seconds until a datagram has to be answered
 _SHOWN = 300  # bytes of an answer
+# One for all: to read the authorities takes an emulated machine longer than all attempts together.
+_TRUSTING = ssl.create_default_context()
 
 
 def talk(
-    host: str, port: int, text: str, tls: str = "", alpn: str = "", seconds: float = 0
+    host: str, port: int, text: str, *, tls: str = "", alpn: str = "", seconds: float = 0
 ) -> dict[str, Any]:
     """Send ``text`` (Latin-1) on a connection, by TLS if ``tls`` is a server's name.
 
@@ -70,8 +72,9 @@ def fetch(
     request = urllib.request.Request(  # noqa: S310 - any scheme is an attempt
         url, data=body.encode() or None, method=method, headers=headers or {}
     )
+    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=_TRUSTING))
     try:
-        with urllib.request.urlopen(request, timeout=_PATIENCE) as answer:  # noqa: S310
+        with opener.open(request, timeout=_PATIENCE) as answer:
             return {"answer": answer.read(_SHOWN).decode("latin-1")}
     except urllib.error.HTTPError as error:
         return {"answer": f"{error.code} {error.read(_SHOWN).decode('latin-1')}"}
@@ -146,7 +149,7 @@ def device(name: str, option: int) -> dict[str, Any]:
 
 def command(words: list[str]) -> dict[str, Any]:
     """Run a program; that it succeeds would be something reached."""
-    done = subprocess.run(words, capture_output=True, timeout=_PATIENCE, check=False)  # noqa: S603
+    done = subprocess.run(words, capture_output=True, timeout=_PATIENCE, check=False)
     said = (done.stdout + done.stderr)[:_SHOWN].decode("latin-1")
     return {"answer": f"{done.returncode} {said}", "reached": done.returncode == 0}
 

@@ -77,24 +77,33 @@ _LENGTH = "Content-Length: 0"
 _BEARER = "Authorization: Bearer {mark}"
 
 
-def _given(name: str, target: str, *fields: str, method: str = "POST", **more: str) -> Attempt:
-    text = get(target, _LENGTH, *fields, host=more.pop("said", API), method=method)
-    return asking("credential", name, text, **more)
+def _given(
+    name: str,
+    target: str,
+    *fields: str,
+    method: str = "POST",
+    said: str = API,
+    host: str = API,
+    tls: str | None = None,
+) -> Attempt:
+    text = get(target, _LENGTH, *fields, host=said, method=method)
+    return asking("credential", name, text, host=host, tls=tls)
 
 
 ATTEMPTS = [
-    *(asking("path", name, get(path)) for name, path in _PATHS.items()),
+    *(asking("path", name, get(path), plain=True) for name, path in _PATHS.items()),
     *(
-        asking("method", name, get("/public/{mark}", *fields, method=method))
+        asking("method", name, get("/public/{mark}", *fields, method=method), plain=True)
         for name, (method, fields) in _METHODS.items()
     ),
     *(
         asking("header", f"{name} at a path that is not granted",
-               get("/private/{mark}", f"{name}: {value}"))
+               get("/private/{mark}", f"{name}: {value}"), plain=True)
         for name, value in _FIELDS.items()
     ),
     *(
-        asking("header", f"{name} with evil's Host", get("/public/{mark}", f"{name}: {value}", host=EVIL))
+        asking("header", f"{name} with evil's Host",
+               get("/public/{mark}", f"{name}: {value}", host=EVIL), plain=True)
         for name, value in _FIELDS.items()
         if name.startswith(("x-stockade", "x-envoy-original", "x-forwarded-host"))
     ),
@@ -112,7 +121,7 @@ ATTEMPTS = [
     _given("in plain", _GIVEN, tls=""),
     _given("asked for by rule", "/public/{mark}", "x-stockade-rule: network[1]", method="GET"),
     Attempt("credential", "carried by a redirect", "fetch", {
-        "url": f"https://{API}/given/redirect?m={{mark}}&code=307&to=https://{EVIL}/{{mark}}",
+        "url": f"https://{API}/given/redirect?m={{mark}}&code=302&to=https://{EVIL}/{{mark}}",
         "method": "POST", "body": "x",
     }),
     Attempt("credential", "carried by a redirect to the same host", "fetch", {

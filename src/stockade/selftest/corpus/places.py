@@ -19,12 +19,12 @@ _SPELLINGS = {
     "IPv4-compatible": "[::93.184.216.66]",
     "NAT64": "[64:ff9b::5db8:d842]",
     "6to4": "[2002:5db8:d842::1]",
-    "full-width digits": "\uff19\uff13.\uff11\uff18\uff14.\uff12\uff11\uff16.\uff16\uff16",
     "user part": f"{API}@{_EVIL}",
 }
+_DIGITS = {ord(str(digit)): 0xFF10 + digit for digit in range(10)}  # IDNA makes them ASCII
 _DATAGRAMS = {
-    "QUIC": 443, "NTP": 123, "syslog": 514, "SNMP": 161, "TFTP": 69, "mDNS": 5353, "WireGuard": 51820,
-    "DNS over QUIC": 853, "high port": 40000,
+    "QUIC": 443, "NTP": 123, "syslog": 514, "SNMP": 161, "TFTP": 69, "mDNS": 5353,
+    "WireGuard": 51820, "DNS over QUIC": 853, "high port": 40000,
 }  # fmt: skip
 _ADDRESSES6 = ("2606:4700:4700::1111", "2001:4860:4860::8888", "fe80::1", "fd00::1", "ff02::1")
 _METADATA = {
@@ -67,8 +67,9 @@ SPELLINGS = [
     Attempt("address spelling", name, "fetch", {"url": f"http://{host}/public/?{{mark}}"})
     for name, host in _SPELLINGS.items()
 ]
+SPELLINGS.append(_tcp("address spelling", "full-width digits", _EVIL.translate(_DIGITS), 80))
 PORTS = [
-    *(_tcp("other port", f"granted host, port {port}", API, port) for port in (22, 80, 8443, 53)),
+    *(_tcp("other port", f"granted host, port {port}", API, port) for port in (22, 8000, 8443, 53)),
     *(_tcp("other port", f"granted database, port {port}", DATABASE, port) for port in (22, 443)),
     _tcp("other port", "a host that is not granted", OTHER, 443),
 ]
@@ -111,13 +112,13 @@ SOCKETS = [
     Attempt("socket", "a new address", "link",
             {"kind": 20, "flags": 0x600, "body": "0220000001000000" + "080002005db8d842"}),
     Attempt("socket", "loopback down", "link",
-            {"kind": 16, "flags": 0, "body": "00000000" "01000000" "00000000" "01000000"}),
+            {"kind": 16, "flags": 0, "body": "00000000010000000000000001000000"}),
     Attempt("socket", "bind to a device", "device", {"name": "eth0", "option": 25}),
     Attempt("socket", "vsock to the hypervisor", "vsock", {"cid": 0, "port": 1024}),
     Attempt("socket", "vsock to the host", "vsock", {"cid": 2, "port": 1024}),
     Attempt("socket", "a network namespace", "command", {"words": ["unshare", "--net", "true"]}),
     Attempt("socket", "a tunnel device", "command",
-            {"words": ["python3", "-c", "open('/dev/net/tun','r+b',0)"]}),
+            {"words": ["sh", "-c", ": <>/dev/net/tun"]}),
 ]  # fmt: skip
 ATTEMPTS = [
     *(*ADDRESSES_BY_NUMBER, *SPELLINGS, *PORTS, *DATAGRAMS, *IPV6, *CLOUD),

@@ -55,12 +55,14 @@ def _targets() -> list[Attempt]:
         asking(category, "authority form", get(f"{EVIL}:443")),
         asking(category, "asterisk", get("*", "X-Mark: {mark}", method="OPTIONS")),
         *(
-            asking(category, f"CONNECT {to}", lines(f"CONNECT {to} HTTP/1.1", f"Host: {to}") + "{mark}")
+            asking(category, f"CONNECT {to}",
+                   lines(f"CONNECT {to} HTTP/1.1", f"Host: {to}") + "{mark}")
             for to in (f"{EVIL}:443", f"{ADDRESSES[EVIL]}:443", f"{API}:22", f"{METADATA}:80")
         ),
         asking(category, "CONNECT with a granted Host", get(f"{EVIL}:443", method="CONNECT")),
         *(
-            asking(category, f"a proxy's words to {port}", get(f"http://{EVIL}/{{mark}}", host=EVIL),
+            asking(category, f"a proxy's words to {port}",
+                   get(f"http://{EVIL}/{{mark}}", host=EVIL),
                    host=ADDRESSES[EVIL], tls="", port=port)
             for port in (3128, 8080)
         ),
@@ -72,7 +74,11 @@ def _smuggling() -> list[Attempt]:
 
     def post(name: str, *fields: str, body: str, first: str = f"POST {_GOOD} HTTP/1.1") -> Attempt:
         return asking(
-            category, name, lines(first, f"Host: {NAIVE}", *fields, body=body), host=NAIVE
+            category,
+            name,
+            lines(first, f"Host: {NAIVE}", *fields, body=body),
+            host=NAIVE,
+            plain=True,
         )
 
     clte = f"0{CRLF}{CRLF}{_INNER}"
@@ -136,12 +142,15 @@ def _smuggling() -> list[Attempt]:
 
 def _websockets() -> list[Attempt]:
     fields = (
-        "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: c3RvY2thZGUtdGVzdC0w",
+        "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: c3RvY2thZGUtdGVzdC0w",
     )  # fmt: skip
 
-    def upgrade(name: str, target: str, said: str = API, **more: str) -> Attempt:
+    def upgrade(
+        name: str, target: str, said: str = API, host: str = API, tls: str | None = None
+    ) -> Attempt:
         text = lines(f"GET {target} HTTP/1.1", f"Host: {said}", "Connection: Upgrade", *fields)
-        return asking("WebSocket", name, text + "{mark}", **more)
+        return asking("WebSocket", name, text + "{mark}", host=host, tls=tls)
 
     return [
         upgrade("to a path that is not granted", "/private/{mark}"),
@@ -181,11 +190,13 @@ def _burdens() -> list[Attempt]:
         asking(category, "two thousand fields", get(_GOOD, *["X-A: b"] * 2000, host=EVIL)),
         asking(category, "a target of 64 KiB", get(_GOOD + "a" * 65_536, host=EVIL)),
         asking(category, "slow head to evil", get(_GOOD, host=EVIL), seconds=3),
-        asking(category, "slow head to a path that is not granted", get("/private/{mark}"), seconds=3),
+        asking(category, "slow head to a path that is not granted", get("/private/{mark}"),
+               seconds=3),
         asking(category, "slow body that goes on as another request", lines(
             f"POST {_GOOD} HTTP/1.1", f"Host: {NAIVE}", f"Content-Length: {len(_INNER)}",
             body=_INNER * 2), host=NAIVE, seconds=3),
-        asking(category, "never ended head", f"GET {_GOOD} HTTP/1.1{CRLF}Host: {EVIL}{CRLF}", seconds=3),
+        asking(category, "never ended head",
+               f"GET {_GOOD} HTTP/1.1{CRLF}Host: {EVIL}{CRLF}", seconds=3),
     ]  # fmt: skip
 
 

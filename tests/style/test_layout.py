@@ -25,6 +25,14 @@ _TESTED_ELSEWHERE: dict[str, str] = {
     "guest/cgroups.py": "needs a cgroup tree of its own",
     "guest/trust.py": "mounts files into the workload's tree",
     "guest/linux.py": "raw system calls, used by those above",
+    # Namespaces, hosts and authorities of an internet: tests/functional has it run as it is.
+    "selftest/internet.py": "test_selftest and test_network run in it",
+    "selftest/hosts.py": "test_selftest and test_network speak to them",
+    # Only data.
+    "selftest/corpus/places.py": "data; corpus/test_corpus looks at all attempts",
+    "selftest/corpus/lookups.py": "data; corpus/test_corpus looks at all attempts",
+    "selftest/corpus/requests.py": "data; corpus/test_corpus looks at all attempts",
+    "selftest/corpus/paths.py": "data; corpus/test_corpus looks at all attempts",
     # Only types: nothing runs.
     "egress/courier/errand.py": "protocol and plain values; the courier's tests use them",
     "tools/base.py": "protocols and plain values; each tool's test uses them",

@@ -88,7 +88,7 @@ def run(only: Collection[str] = (), *, widened: bool = False) -> Report:
     check_host()
     begun = time.monotonic()
     chosen = [one for one in ATTEMPTS if one.category in (only or CATEGORIES)]
-    marked = {f"mark{place:03}": one for place, one in enumerate((*CONTROLS, *chosen))}
+    marked = {f"tag{place:03}": one for place, one in enumerate((*CONTROLS, *chosen))}
     secret = secrets.token_hex(16)
     with TemporaryDirectory(prefix="stockade-selftest-") as name:
         folder = Path(name)
@@ -178,15 +178,15 @@ def _controls(
     told: dict[str, dict[str, Any]], seen: Sequence[dict[str, Any]]
 ) -> tuple[bool, bool, bool, bool]:
     """Whether each of ``CONTROLS`` has arrived, and was answered."""
-    answers = [told.get(f"mark{place:03}", {}).get("answer", "") for place in range(len(CONTROLS))]
+    answers = [told.get(f"tag{place:03}", {}).get("answer", "") for place in range(len(CONTROLS))]
     paths = {(one["host"], one["path"]) for one in seen if one["kind"] == "request"}
     naive = any(
-        one["host"] == NAIVE and "mark001" in one["text"] for one in seen if one["kind"] == "bytes"
+        one["host"] == NAIVE and "tag001" in one["text"] for one in seen if one["kind"] == "bytes"
     )
     connected = any(one["kind"] == "connection" and one["host"] == DATABASE for one in seen)
     return (
-        (API, "/public/mark000") in paths and "/public/mark000" in answers[0],
+        (API, "/public/tag000") in paths and "/public/tag000" in answers[0],
         naive and answers[1] == "ok",
-        (API, "/given/mark002") in paths and "/given/mark002" in answers[2],
-        connected and answers[3] == "mark003",
+        (API, "/given/tag002") in paths and "/given/tag002" in answers[2],
+        connected and answers[3] == "tag003",
     )

@@ -17,7 +17,7 @@ import anyio
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MARK = re.compile(rb"mark[0-9]{3}", re.IGNORECASE)
+MARK = re.compile(rb"tag[0-9]{3}", re.IGNORECASE)
 """What attempts write into all they send, to be known by."""
 
 _ANY = 3  # ETH_P_ALL

@@ -12,7 +12,7 @@ from stockade.selftest.grants import PROFILE, WIDENING, breaches
 _SECRET = "the-secret"
 
 
-def _request(path: str = "/public/mark007", **more: Any) -> dict[str, Any]:
+def _request(path: str = "/public/tag007", **more: Any) -> dict[str, Any]:
     host = more.pop("host", "api.example.com")
     headers = {"host": host, **more.pop("headers", {})}
     return {
@@ -68,5 +68,5 @@ def test_anything_else_is_a_breach(one: dict[str, Any]) -> None:
 
 
 def test_a_breach_is_known_by_its_mark() -> None:
-    [breach] = breaches([_request("/private/MARK007")], _SECRET)
-    assert breach.mark == "mark007"
+    [breach] = breaches([_request("/private/TAG007")], _SECRET)
+    assert breach.mark == "tag007"

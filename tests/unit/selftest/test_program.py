@@ -16,11 +16,11 @@ def test_what_comes_back_is_told() -> None:
 
         thread = threading.Thread(target=answer)
         thread.start()
-        result = attempt("mark001", "talk", {
+        result = attempt("tag001", "talk", {
             "host": "127.0.0.1", "port": server.getsockname()[1], "text": "x",
         })  # fmt: skip
         thread.join()
-    assert (result["mark"], result["answer"]) == ("mark001", "got x")
+    assert (result["mark"], result["answer"]) == ("tag001", "got x")
 
 
 def test_each_way_of_failing_is_an_outcome() -> None:

@@ -26,7 +26,7 @@ def test_what_opens_a_connection_is_seen(host: str) -> None:
 
 
 def test_data_is_seen_if_it_is_marked() -> None:
-    assert read(_packet(6, _tcp(16, b"x mark012 y"))) == Packet(6, "93.184.216.66", 443, "mark012")
+    assert read(_packet(6, _tcp(16, b"x tag012 y"))) == Packet(6, "93.184.216.66", 443, "tag012")
     assert read(_packet(6, _tcp(16, b"other"))) is None
 
 

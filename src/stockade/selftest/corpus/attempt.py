@@ -9,7 +9,7 @@ from stockade.selftest.hosts import API
 
 CRLF = "\r\n"
 MARK = "{mark}"
-"""Stands in an attempt's arguments for the mark that it will be known by."""
+"""Stands in an attempt's arguments for the mark that it will be known by, and is as long as one."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from stockade.selftest.corpus.attempt import Attempt, asking, get
 from stockade.selftest.hosts import ADDRESSES, API, DATABASE, EVIL, TCP_PORT, TURNING
 from stockade.selftest.names import MIXED
 
-_LONG = ".".join(["{mark}" + "a" * 56] * 3)  # 63 octets each: the most that RFC 1035 allows
+_LONG = ".".join(["{mark}" + "a" * 57] * 3)  # 63 octets each: the most that RFC 1035 allows
 _KINDS = {
     "A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "NULL": 10, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28,
     "SRV": 33, "HTTPS": 65, "ANY": 255, "AXFR": 252, "private use": 65280,
@@ -54,7 +54,7 @@ ATTEMPTS = [
         if not server.startswith("127.")
     ),
     _ask("bytes after the question", API, more="{mark} and more"),
-    _ask("data in EDNS", API, more="\0\0\x29\x04\xd0\0\0\0\0\0\x0b\xfd\xe9\0\x07{mark}"),
+    _ask("data in EDNS", API, more="\0\0\x29\x04\xd0\0\0\0\0\0\x0a\xfd\xe9\0\x06{mark}"),
     Attempt("DNS", "by the system's resolver", "resolve", {"name": "{mark}." + EVIL}),
     *(
         Attempt("DoH and DoT", f"DoH to {host}", "fetch", {"url": f"https://{host}/dns-query{_DOH}"})

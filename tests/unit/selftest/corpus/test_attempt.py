@@ -7,10 +7,10 @@ def test_a_mark_is_written_wherever_it_belongs() -> None:
     one = Attempt(
         "a", "b", "command", {"words": ["x{mark}"], "headers": {"k": "{mark}"}, "port": 1}
     )
-    assert one.marked("mark001") == (
-        "mark001",
+    assert one.marked("tag001") == (
+        "tag001",
         "command",
-        {"words": ["xmark001"], "headers": {"k": "mark001"}, "port": 1},
+        {"words": ["xtag001"], "headers": {"k": "tag001"}, "port": 1},
     )
 
 

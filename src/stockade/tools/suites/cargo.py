@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from stockade.tools.suites.lines import Lines
+from stockade.tools.suites.lines import LineReader
 from stockade.tools.suites.report import ERROR, FAILED, MOST_FAILURES, PASSED, SKIPPED, Report
 
 _TEST = re.compile(r"test (.{1,500}?)(?: - should panic)? \.\.\. (ok|FAILED|ignored)\b")
@@ -19,32 +19,21 @@ _OUTCOMES = {"ok": PASSED, "ignored": SKIPPED}
 _MOST_LINES = 40
 
 
-class CargoReader:
+class CargoReader(LineReader):
     """See ``report.Reader``."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.report = Report()
-        self._output, self._error = Lines(), Lines()
         self._failed: list[str] = []
         self._more = 0
         self._said: dict[str, list[str]] = {}
         self._section: list[str] | None = None
         self._complaint = ""
 
-    def output(self, chunk: bytes) -> None:
-        """Take the next bytes of the report."""
-        for line in self._output.feed(chunk):
-            self._take(line)
-
-    def error(self, chunk: bytes) -> None:
-        """Take what the compiler says."""
-        for line in self._error.feed(chunk):
-            self._compile(line)
-
     def end(self) -> None:
         """Count what has no summary after it."""
-        self._take(self._output.end())
-        self._compile(self._error.end())
+        super().end()
         self._flush()
 
     def _take(self, line: str) -> None:

@@ -8,7 +8,7 @@ import re
 from collections import deque
 from typing import Any
 
-from stockade.tools.suites.lines import Lines
+from stockade.tools.suites.lines import LineReader
 from stockade.tools.suites.report import ERROR, FAILED, MOST_FAILURES, PASSED, SKIPPED, Report
 
 _PLACE = re.compile(r"\s*(\S+?\.go):(\d+)(?::\d+)?: (.*)")
@@ -21,33 +21,22 @@ _MOST_OPEN = 1000  # tests that run at the same time, as far as their output is 
 _MOST_LINES = 40
 
 
-class GoReader:
+class GoReader(LineReader):
     """See ``report.Reader``. ``module`` is what go.mod calls it, ``folder`` where that is."""
 
     def __init__(self, module: str = "", folder: str = "/workspace") -> None:
+        super().__init__()
         self.report = Report()
         self._module, self._folder = module, folder
-        self._output, self._error = Lines(), Lines()
         self._said: dict[tuple[str, str], deque[str]] = {}
         self._groups: set[tuple[str, str]] = set()
         self._bad_groups: set[tuple[str, str]] = set()
         self._compiled = ""
         self._unbuilt: dict[str, tuple[str, int, str]] = {}
 
-    def output(self, chunk: bytes) -> None:
-        """Take the next bytes of the report."""
-        for line in self._output.feed(chunk):
-            self._take(line)
-
-    def error(self, chunk: bytes) -> None:
-        """Take what the compiler says."""
-        for line in self._error.feed(chunk):
-            self._compile(line)
-
     def end(self) -> None:
         """Count what could not be built."""
-        self._take(self._output.end())
-        self._compile(self._error.end())
+        super().end()
         for package, (file, line, message) in self._unbuilt.items():
             self.report.add(ERROR, package, file, line, message or "it could not be built")
         self._unbuilt.clear()

@@ -84,7 +84,7 @@ class Oversight:
     @asynccontextmanager
     async def network(self) -> AsyncIterator[Trust | None]:
         """Have requests served, if the profile grants any; say whom the machine is to trust."""
-        if not (self._asks_for_requests or not self._enforce):
+        if self._enforce and not self._asks_for_requests:
             yield None
             return
         from stockade.egress.credentials.keyring import Keyring  # noqa: PLC0415

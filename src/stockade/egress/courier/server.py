@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import anyio
 import uvicorn
 
+from stockade.egress.http.service import Server
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
@@ -21,22 +23,6 @@ _MAX_HEAD = 64 * 1024
 _MAX_REQUESTS = 512
 _BACKLOG = 512
 _FAREWELL = 5  # seconds
-
-
-class _Server(uvicorn.Server):
-    """Leaves signals to the program that it is part of, and says when it is ready."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = anyio.Event()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
 
 
 @asynccontextmanager
@@ -63,7 +49,7 @@ async def serve(app: ASGIApp, path: Path) -> AsyncIterator[None]:
         timeout_graceful_shutdown=_FAREWELL,
     )
     with _listener(path) as listener:
-        server = _Server(config)
+        server = Server(config)
         async with anyio.create_task_group() as group:
             group.start_soon(server.serve, [listener])
             await server.ready.wait()

@@ -39,7 +39,7 @@ async def serve(app: ASGIApp, path: Path) -> AsyncIterator[None]:
         timeout_keep_alive=3600,  # Envoy closes its own connections
         timeout_graceful_shutdown=1,
     )
-    server = _Server(config)
+    server = Server(config)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
         listening.bind(str(path))
         listening.listen(_BACKLOG)
@@ -54,8 +54,7 @@ async def serve(app: ASGIApp, path: Path) -> AsyncIterator[None]:
             tasks.start_soon(run)
             try:
                 with anyio.move_on_after(_START):
-                    while not server.started:  # noqa: ASYNC110 - it offers no event
-                        await anyio.sleep(0.005)
+                    await server.ready.wait()
                 if not server.started:
                     raise StockadeError("a service within Stockade did not start")
                 yield
@@ -63,9 +62,19 @@ async def serve(app: ASGIApp, path: Path) -> AsyncIterator[None]:
                 server.should_exit = True
 
 
-class _Server(uvicorn.Server):
-    """Leaves signals to the process that it is a part of."""
+class Server(uvicorn.Server):
+    """Leaves signals to the process that it is a part of, and says when it is ready."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = anyio.Event()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Leave them as they are."""
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to serve ``sockets``."""
+        await super().startup(sockets)
+        self.ready.set()
